@@ -1,0 +1,163 @@
+"""What a node is told from outside: one frozen ``Settings``, read once from TOML and the environment.
+
+Every setting is documented where it is declared; nothing else in the program reads the environment or a file for
+configuration.  Secrets are never settings: they lie in files of mode 0600 under ``data/secrets``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, cast
+
+from lienthong.errors import Problem, Side
+from lienthong.i18n import T
+
+DEFAULT_CONFIG = Path("/etc/lienthong/lienthong.toml")
+CONFIG_VARIABLE = "LIENTHONG_CONFIG"
+DATABASE_VARIABLE = "LIENTHONG_DATABASE"
+
+ClientAuth = Literal["none", "token"]
+
+
+class BadConfiguration(Problem):
+    """The configuration file is missing, is not TOML, or holds a key or value that is not understood."""
+
+    kind: ClassVar[str] = "bad-configuration"
+    status: ClassVar[int] = 500
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The configuration can not be used")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One information system of the owner that may use the client listener."""
+
+    system: str
+    """System id, for example ``VN/GOV/H24/motcua``."""
+    auth: ClientAuth = "none"
+    """``none``: whoever reaches the listener (loopback only); ``token``: a bearer token whose hash is below."""
+    token_sha256: str = ""
+    """Hexadecimal SHA-256 of the bearer token; only with ``token``."""
+    default_purpose: str | None = None
+    """Purpose code taken when a call names none and several would be possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One node's configuration."""
+
+    node: str
+    """Node id as the directory lists it, for example ``nut-g01``."""
+    data: Path
+    """Folder of keys, log tiles, shared files and, when no database is named, the embedded PostgreSQL."""
+    members: tuple[str, ...]
+    """Member ids this node acts for; their keys lie in ``data/keys``."""
+    instance: str = "VN"
+    """First part of every id."""
+    database: str | None = None
+    """DSN of a PostgreSQL account that may create a database and roles; absent: the embedded server, for trial."""
+    database_name: str = "lienthong"
+    """Name of this node's database and prefix of its three roles."""
+    public_host: str = "127.0.0.1"
+    """Address of the public listener."""
+    public_port: int = 8080
+    """Port of the public listener."""
+    public_url: str = "http://127.0.0.1:8080"
+    """Address under which others reach the public listener."""
+    client_host: str = "127.0.0.1"
+    """Address of the client listener; keep it on loopback or a closed network."""
+    client_port: int = 8081
+    """Port of the client listener."""
+    peer_host: str = "0.0.0.0"  # noqa: S104 - other nodes must reach it; mutual TLS is demanded there
+    """Address of the peer listener."""
+    peer_port: int = 5500
+    """Port of the peer listener."""
+    peer_url: str = "https://127.0.0.1:5500"
+    """Address under which other nodes reach the peer listener."""
+    national: bool = False
+    """True on the one node that publishes the directory."""
+    directory_url: str = ""
+    """Where the signed directory is fetched."""
+    directory_anchor: Path | None = None
+    """File with the public JWK that signs the directory, received out of band."""
+    clients: tuple[Client, ...] = ()
+    """The owner's systems that may call."""
+    error_style: Literal["camel", "snake"] = "camel"
+    """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
+    max_body_bytes: int = 16 * 1024 * 1024
+    """Largest body of a call, either way."""
+    max_query_bytes: int = 64 * 1024 * 1024
+    """Largest answer to a sub-query."""
+    query_timeout_s: float = 20.0
+    """Deadline of an SQL question, all members together."""
+    query_memory_mb: int = 1024
+    """Memory that one SQL question may use in its sandbox."""
+    query_max_rows: int = 100_000
+    """Most rows an SQL answer may have."""
+    checkpoint_interval_s: float = 0.5
+    """How often the log is sequenced and a checkpoint signed."""
+    synthetic: bool = False
+    """True when this node serves made-up data only: said wherever it is shown."""
+    extra: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Free labels shown by ``doctor``; no meaning to the program."""
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Settings from ``path``, else from ``$LIENTHONG_CONFIG``, else from ``/etc/lienthong/lienthong.toml``.
+
+    ``$LIENTHONG_DATABASE`` overrides ``database``.  Raises BadConfiguration naming the file and the key.
+    """
+    chosen = path or Path(os.environ.get(CONFIG_VARIABLE, str(DEFAULT_CONFIG)))
+    try:
+        table = tomllib.loads(chosen.read_text("utf-8"))
+    except FileNotFoundError as missing:
+        raise BadConfiguration(
+            T("There is no configuration file {file}."),
+            mend=T("Name one with --config or the variable LIENTHONG_CONFIG."),
+            file=str(chosen),
+        ) from missing
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise BadConfiguration(T("{file} is not TOML: {why}"), file=str(chosen), why=str(broken)) from broken
+    if DATABASE_VARIABLE in os.environ:
+        table["database"] = os.environ[DATABASE_VARIABLE]
+    return settings_from(table, chosen)
+
+
+def settings_from(table: Mapping[str, object], source: Path) -> Settings:
+    """Settings from a parsed TOML table; raises BadConfiguration for an unknown key or a value of the wrong type."""
+    known = Settings.__dataclass_fields__
+    values: dict[str, object] = {}
+    for name, value in table.items():
+        if name not in known:
+            raise BadConfiguration(
+                T("{file} has an unknown key: {key}"),
+                mend=T("Remove it or correct its spelling."),
+                file=str(source),
+                key=name,
+            )
+        values[name] = _converted(name, value, source)
+    missing = [name for name in ("node", "data", "members") if name not in values]
+    if missing:
+        raise BadConfiguration(T("{file} lacks {key}."), file=str(source), key=", ".join(missing))
+    return Settings(**values)  # type: ignore[arg-type] - checked key by key above
+
+
+def _converted(name: str, value: object, source: Path) -> object:
+    if name in ("data", "directory_anchor"):
+        path = Path(str(value))
+        return path if path.is_absolute() else (source.parent / path).resolve()
+    if name == "members":
+        return tuple(cast("list[str]", value))
+    if name == "clients":
+        return tuple(Client(**entry) for entry in cast("list[dict[str, str]]", value))  # type: ignore[arg-type]
+    expected = {"int": int, "bool": bool, "float": (int, float), "str": str}
+    declared = str(Settings.__dataclass_fields__[name].type).split(" | ", 1)[0]
+    if declared in expected and not isinstance(value, expected[declared]):
+        raise BadConfiguration(
+            T("{file}: {key} must be of type {type}."), file=str(source), key=name, type=declared
+        )
+    return value
