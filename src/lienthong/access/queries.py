@@ -1,0 +1,195 @@
+"""Questions about the log: what waits for a place, what has one, what a hash stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A durable record that has no index yet."""
+
+    tx: str
+    seq: int
+    hash: bytes
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record's place in the log with the fields that people look for."""
+
+    idx: int
+    hash: bytes
+    at: datetime
+    side: str
+    exchange_id: str
+    consumer: str
+    provider: str
+    resource: str
+    way: str
+    purpose: str | None
+    agreement: str | None
+    agreement_digest: str | None
+    outcome: str
+    reason: str | None
+    rows: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it lies in the database, with its index once the sequencer has given one."""
+
+    hash: bytes
+    leaf: bytes
+    detail: bytes | None
+    idx: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far the sequencer is: last transaction and row read, number of leaves placed."""
+
+    tx: str
+    seq: int
+    size: int
+
+
+ENTRY_COLUMNS = """idx, hash, at, side, exchange_id, consumer, provider, resource, way, purpose,
+               agreement, agreement_digest, outcome, reason, rows, bytes"""
+
+
+async def take_sequencer_lock(db: AsyncConnection) -> bool:
+    """True if this session now holds the right to sequence; it ends with the session."""
+    cursor = await db.execute("SELECT pg_try_advisory_lock(hashtext('lienthong.sequencer'))")
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def head(db: AsyncConnection) -> Head:
+    """Where the sequencer stopped."""
+    async with db.cursor(row_factory=class_row(Head)) as cursor:
+        await cursor.execute("SELECT tx::text AS tx, seq, size FROM sequenced")
+        found = await cursor.fetchone()
+    assert found is not None  # the migration inserts the one row
+    return found
+
+
+async def waiting_records(db: AsyncConnection, after: Head, limit: int) -> list[Waiting]:
+    """Records after ``after`` whose transaction, and every older one, has ended; in log order."""
+    async with db.cursor(row_factory=class_row(Waiting)) as cursor:
+        await cursor.execute(
+            """
+            SELECT tx::text AS tx, seq, hash, leaf
+              FROM record
+             WHERE (tx, seq) > (%(tx)s::xid8, %(seq)s)
+               AND tx < pg_snapshot_xmin(pg_current_snapshot())
+             ORDER BY tx, seq
+             LIMIT %(limit)s
+            """,
+            {"tx": after.tx, "seq": after.seq, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+async def place_entries(db: AsyncConnection, rows: Sequence[Sequence[object]]) -> None:
+    """Insert entries by COPY; columns as in the statement."""
+    async with (
+        db.cursor() as cursor,
+        cursor.copy(
+            """COPY entry (idx, seq, hash, at, side, exchange_id, consumer, provider, resource, way, purpose,
+                           agreement, agreement_digest, outcome, reason, rows, bytes) FROM STDIN"""
+        ) as copy,
+    ):
+        for row in rows:
+            await copy.write_row(row)
+
+
+async def move_head(db: AsyncConnection, to: Head) -> None:
+    """Remember how far the sequencer is."""
+    await db.execute(
+        "UPDATE sequenced SET tx = %(tx)s::xid8, seq = %(seq)s, size = %(size)s",
+        {"tx": to.tx, "seq": to.seq, "size": to.size},
+    )
+
+
+async def keep_checkpoint(db: AsyncConnection, size: int, root: bytes, note: bytes) -> None:
+    """Store a signed checkpoint before anybody sees it."""
+    await db.execute(
+        "INSERT INTO checkpoint (size, root, note) VALUES (%s, %s, %s) ON CONFLICT (size) DO NOTHING",
+        (size, root, note),
+    )
+
+
+async def newest_checkpoint(db: AsyncConnection) -> tuple[int, bytes, bytes] | None:
+    """Size, root and note of the newest checkpoint, or None before the first."""
+    cursor = await db.execute("SELECT size, root, note FROM checkpoint ORDER BY size DESC LIMIT 1")
+    row = await cursor.fetchone()
+    return (row[0], bytes(row[1]), bytes(row[2])) if row else None
+
+
+async def checkpoint_of_size(db: AsyncConnection, size: int) -> bytes | None:
+    """The note of the checkpoint of exactly ``size`` leaves, or None."""
+    cursor = await db.execute("SELECT note FROM checkpoint WHERE size = %s", (size,))
+    row = await cursor.fetchone()
+    return bytes(row[0]) if row else None
+
+
+async def stored_record(db: AsyncConnection, named: bytes) -> Stored | None:
+    """The record with this hash; its ``idx`` is None until the sequencer has placed it."""
+    async with db.cursor(row_factory=class_row(Stored)) as cursor:
+        await cursor.execute(
+            """
+            SELECT r.hash, r.leaf, r.detail, e.idx
+              FROM entry e JOIN record r ON r.seq = e.seq
+             WHERE e.hash = %(hash)s
+             ORDER BY e.idx LIMIT 1
+            """,
+            {"hash": named},
+        )
+        placed = await cursor.fetchone()
+        if placed is not None:
+            return placed
+        # Not placed yet: only the last moments' rows can hold it.
+        await cursor.execute(
+            """
+            SELECT r.hash, r.leaf, r.detail, NULL::bigint AS idx
+              FROM record r, sequenced s
+             WHERE (r.tx, r.seq) > (s.tx, s.seq) AND r.hash = %(hash)s
+             LIMIT 1
+            """,
+            {"hash": named},
+        )
+        return await cursor.fetchone()
+
+
+async def recent_entries(db: AsyncConnection, limit: int, before: int | None = None) -> list[Entry]:
+    """The newest ``limit`` entries, newest first; ``before`` pages backwards by index."""
+    async with db.cursor(row_factory=class_row(Entry)) as cursor:
+        await cursor.execute(
+            f"SELECT {ENTRY_COLUMNS} FROM entry WHERE idx < %(before)s ORDER BY idx DESC LIMIT %(limit)s",  # noqa: S608
+            {"before": before if before is not None else 2**62, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+async def entries_of_exchange(db: AsyncConnection, exchange_id: str) -> list[Entry]:
+    """All entries of one exchange on this node, in log order."""
+    async with db.cursor(row_factory=class_row(Entry)) as cursor:
+        await cursor.execute(
+            f"SELECT {ENTRY_COLUMNS} FROM entry WHERE exchange_id = %(id)s ORDER BY idx",  # noqa: S608
+            {"id": exchange_id},
+        )
+        return await cursor.fetchall()
+
+
+async def counts(db: AsyncConnection) -> list[tuple[str, str, str, int]]:
+    """Entries counted by side, way and outcome."""
+    cursor = await db.execute("SELECT side, way, outcome, count(*) FROM entry GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]

@@ -1,0 +1,101 @@
+"""Receipts: a record with its message signatures and, once a checkpoint covers it, its place in the log.
+
+A receipt is what anybody concerned checks without trusting this node; it holds digests and signatures, never data.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import orjson
+from psycopg import AsyncConnection
+
+from lienthong.access import queries
+from lienthong.access.log import LogFiles
+from lienthong.errors import Problem, Side
+from lienthong.i18n import T
+from lienthong.trust.seal import Seal
+
+RECEIPT_FORMAT = 1
+
+
+class NoSuchRecord(Problem):
+    """No record of this log has the hash asked for."""
+
+    kind: ClassVar[str] = "no-such-record"
+    status: ClassVar[int] = 404
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("There is no such record")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptMaker:
+    """Puts receipts together for one node's log."""
+
+    node: str
+    log: LogFiles
+    seal: Seal
+    synthetic: bool
+
+    async def receipt(self, db: AsyncConnection, hash_hex: str) -> dict[str, object]:
+        """The receipt of the record with this hash; ``proof`` is None until a checkpoint covers the record.
+
+        Raises NoSuchRecord.
+        """
+        stored = await queries.stored_record(db, _hash_bytes(hash_hex))
+        if stored is None:
+            raise _missing(hash_hex)
+        detail = self._detail(stored)
+        return {
+            "format": RECEIPT_FORMAT,
+            "node": self.node,
+            "synthetic": self.synthetic,
+            "record": stored.leaf.decode(),
+            "record_hash": stored.hash.hex(),
+            "messages": detail.get("messages"),
+            "log": {"origin": self.log.origin, "key": self.log.verifier_key},
+            "proof": await self.proof(db, stored),
+        }
+
+    async def proof(self, db: AsyncConnection, stored: queries.Stored) -> str | None:
+        """The ``tlog-proof`` text against the newest checkpoint, or None while none covers the record."""
+        newest = await queries.newest_checkpoint(db)
+        if stored.idx is None or newest is None or newest[0] <= stored.idx:
+            return None
+        size, _, note = newest
+        return self.log.proof(stored.idx, size, note)
+
+    def _detail(self, stored: queries.Stored) -> dict[str, object]:
+        if stored.detail is None:
+            return {}
+        return cast("dict[str, object]", orjson.loads(self.seal.decrypt(bytes(stored.detail), bytes(stored.hash))))
+
+
+def message_evidence(base: bytes, signature: bytes, keyid: str, jwk: dict[str, str]) -> dict[str, object]:
+    """One signed message as it lies in a record's detail and later in the receipt."""
+    return {
+        "base": base64.b64encode(base).decode(),
+        "signature": base64.b64encode(signature).decode(),
+        "keyid": keyid,
+        "jwk": jwk,
+    }
+
+
+def _hash_bytes(hash_hex: str) -> bytes:
+    try:
+        named = bytes.fromhex(hash_hex)
+    except ValueError:
+        raise _missing(hash_hex) from None
+    if len(named) != 32:
+        raise _missing(hash_hex)
+    return named
+
+
+def _missing(hash_hex: str) -> NoSuchRecord:
+    return NoSuchRecord(
+        T("No record of this log has the hash {hash}."),
+        mend=T("Ask the node that wrote it; the header Lienthong-Record and the record itself name it."),
+        hash=hash_hex[:64],
+    )

@@ -1,0 +1,85 @@
+"""The ``lienthong`` command: a table of subcommands, each imported only when it is run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any, Final
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from lienthong import __version__
+from lienthong.errors import Problem
+
+COMMANDS: Final = {
+    "demo": "Start a small country on this machine: five nodes, real TLS, synthetic people.",
+    "serve": "Run this organisation's node.",
+    "node": "Prepare a node and show what the directory must know of it.",
+    "directory": "On the national node: admit members, nodes, systems and purposes.",
+    "publish": "Publish a PostgreSQL table, a CSV or a Parquet file as a service.",
+    "agreement": "Request, approve, refuse and list agreements.",
+    "call": "Call a service of another member through your node.",
+    "share": "Take a shared table: get a Delta Sharing profile under an agreement.",
+    "query": "Ask one SQL question over tables of several members.",
+    "verify": "Check receipts and logs, offline, trusting nobody.",
+}
+
+
+class Commands(TyperGroup):
+    """Loads ``lienthong.cli.<name>`` on use, so that ``--help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order people need them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A stand-in with the one-line help; the real command is loaded when it is run."""
+        if cmd_name not in COMMANDS:
+            return None
+        return typer.core.TyperCommand(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The real command for the first argument."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if name not in COMMANDS:
+            return name, stand_in, rest
+        module: Any = importlib.import_module(f"lienthong.cli.{name}")  # Any: each command module has its `app`
+        command = typer.main.get_command(module.app)
+        command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Liên Thông: one agreement, three ways to use the data, and every use leaves a receipt.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lienthong {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lienthong(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Liên Thông: one agreement, three ways to use the data, and every use leaves a receipt."""
+
+
+def main() -> None:
+    """Run a command; a Problem is printed in words and decides the exit status."""
+    try:
+        app()
+    except Problem as problem:
+        from lienthong.cli.terminal import show_problem  # licence: words and colours are loaded only to fail
+
+        sys.exit(show_problem(problem))

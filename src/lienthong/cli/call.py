@@ -1,0 +1,76 @@
+"""``lienthong call``: call a service of another member through your own node."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from lienthong.cli.terminal import ask, say, show_json, show_problem_body
+from lienthong.i18n import T
+
+app = typer.Typer(add_completion=False)
+RECEIPT_WAIT_S = 15.0
+
+
+@app.command()
+def call(
+    service_path: Annotated[str, typer.Argument(help="VN/GOV/G01/dancu/citizen, with ?column=value where allowed.")],
+    node: Annotated[str, typer.Option("--node", envvar="LIENTHONG_NODE", help="Your node's client listener.")],
+    client: Annotated[str, typer.Option("--client", envvar="LIENTHONG_CLIENT", help="Your system's id.")],
+    data: Annotated[str | None, typer.Option("--data", help="JSON body; the call is then a POST.")] = None,
+    purpose: Annotated[str | None, typer.Option("--purpose", help="Code of the registered purpose.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print status, headers and body as JSON.")] = False,
+    receipt: Annotated[Path | None, typer.Option("--receipt", help="Wait for the receipt and write it here.")] = None,
+) -> None:
+    """Call a service of another member through your node.
+
+    lienthong call --node http://127.0.0.1:8081 --client VN/GOV/H24/motcua VN/GOV/G01/dancu/citizen --data '{...}'
+    """
+    headers = {"X-Road-Client": quote(client, safe="/"), "Accept": "application/json"}
+    if purpose:
+        headers["Lienthong-Purpose"] = purpose
+    if data is not None:
+        headers["Content-Type"] = "application/json"
+    status, answered, body = ask(
+        node, "GET" if data is None else "POST", f"/r1/{service_path}", body=(data or "").encode(), headers=headers
+    )
+    record = answered.get("lienthong-record")
+    if receipt and record:
+        save_receipt(node, record, receipt)
+    if as_json:
+        show_json({"status": status, "record": record, "headers": dict(answered), "body": readable(body)})
+    elif status < 400:
+        print(body.decode("utf-8", "replace"))
+        if record:
+            say(T("Record: {record}"), record=record)
+    if status >= 400:
+        detail = readable(body)
+        raise typer.Exit(1 if as_json else show_problem_body(detail if isinstance(detail, dict) else {"detail": detail}))
+
+
+def save_receipt(node: str, record: str, path: Path) -> None:
+    """Wait until the log covers ``record`` and write its receipt."""
+    until = time.monotonic() + RECEIPT_WAIT_S
+    while True:
+        status, _, body = ask(node, "GET", f"/log/receipt/{record}")
+        complete = status == 200 and json.loads(body).get("proof") is not None
+        if complete or time.monotonic() > until:
+            break
+        time.sleep(0.1)
+    if status != 200:
+        raise typer.Exit(show_problem_body(json.loads(body)))
+    path.write_bytes(body)
+    say(T("Receipt written to {file}; check it with: lienthong verify receipt {file}"), file=str(path))
+
+
+def readable(body: bytes) -> object:
+    """JSON when it is JSON, else text."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")

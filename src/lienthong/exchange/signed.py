@@ -1,0 +1,366 @@
+"""Signed messages between nodes: one envelope for calls, sub-queries, agreements and descriptions.
+
+A message names client, service, purpose, agreement and exchange in signed header fields; its answer is bound to it
+and to the provider's record.  Nothing here decides whether a use is allowed.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+from urllib.parse import urlsplit
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lienthong.directory.document import Snapshot
+from lienthong.directory.models import MemberId, MemberKey, Node, SystemId, member_of, read_system_id
+from lienthong.errors import Problem, Side
+from lienthong.exchange.answer import Answer
+from lienthong.exchange.answer import Headers
+from lienthong.exchange.client import HttpClient, Origin
+from lienthong.i18n import T
+from lienthong.trust.digest import content_digest, verify_content_digest
+from lienthong.trust.keys import PublicKey, public_from_jwk
+from lienthong.trust.messages import (
+    ABSENT,
+    Signed,
+    Verified,
+    sign_request,
+    sign_response,
+    verify_request,
+    verify_response,
+)
+
+JSON_TYPE = "application/json"
+PROBLEM_TYPE = "application/problem+json"
+
+
+class StrangerRefused(Problem):
+    """Somebody who is not a node of the directory, or who speaks for a member that is not theirs."""
+
+    kind: ClassVar[str] = "unknown-peer"
+    status: ClassVar[int] = 403
+    side: ClassVar[Side] = "consumer"
+    title: ClassVar[str] = T("The other node is not known here")
+
+
+class ProviderUnknown(Problem):
+    """No active node of the directory serves the member asked for."""
+
+    kind: ClassVar[str] = "unknown-member"
+    status: ClassVar[int] = 404
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("No such member")
+
+
+class AnswerNotProven(Problem):
+    """The answer came without a signature of the provider or does not fit the request: it is withheld."""
+
+    kind: ClassVar[str] = "answer-not-proven"
+    status: ClassVar[int] = 502
+    side: ClassVar[Side] = "provider"
+    title: ClassVar[str] = T("The answer can not be proven to come from the provider")
+
+
+class RefusedByProvider(Problem):
+    """The provider's node refused or failed; its own kind, status, side and mend are passed on."""
+
+    kind: ClassVar[str] = "refused-by-provider"
+    status: ClassVar[int] = 502
+    side: ClassVar[Side] = "provider"
+    title: ClassVar[str] = T("The provider refused")
+
+    def __init__(self, body: Mapping[str, object], status: int) -> None:
+        super().__init__(str(body.get("detail", "")), mend=str(body.get("mend", "")))
+        self.body = dict(body)
+        self.answer_status = status
+
+    def as_dict(self, language: object = None) -> dict[str, object]:
+        """The provider's problem as it was signed."""
+        return self.body
+
+
+@dataclass(frozen=True, slots=True)
+class LocalKey:
+    """A member's signing key that this node holds."""
+
+    member: MemberId
+    key: ec.EllipticCurvePrivateKey
+    keyid: str
+    jwk: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be sent: everything the signature covers."""
+
+    consumer: SystemId
+    service: str
+    target: bytes
+    """Path and query on the peer listener, as on the wire."""
+    exchange_id: str
+    purpose: str | None
+    agreement: str | None
+    body: bytes = b""
+    content_type: str = JSON_TYPE
+    method: str = "POST"
+    """The method of the call itself; the message is always a POST."""
+    extra: Mapping[str, str] | None = None
+    """Further fields of the call (X-Road's and the caller's own), lower-case names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A request and its verified answer."""
+
+    request: Signed
+    request_keyid: str
+    answer: Answer
+    response: Verified
+    record: str
+    """Hash of the provider's record, hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request whose sender, signature, freshness and body digest hold."""
+
+    node: Node
+    consumer: SystemId
+    service: str
+    purpose: str | None
+    agreement: str | None
+    exchange_id: str
+    method: str
+    target: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    verified: Verified
+
+
+class PeerLink:
+    """Sends signed messages to other nodes and proves their answers."""
+
+    def __init__(self, client: HttpClient, snapshot: Callable[[], Snapshot], keys: Mapping[MemberId, LocalKey]) -> None:
+        self._client = client
+        self._snapshot = snapshot
+        self._keys = keys
+
+    async def send(self, message: Message, provider: MemberId, *, deadline_s: float, max_body: int) -> Exchanged:
+        """Send ``message`` to the node of ``provider`` and return the proven answer, whatever its status.
+
+        Raises ProviderUnknown, AnswerNotProven, or the client's problems of an unreachable or misbehaving node.
+        """
+        snapshot = self._snapshot()
+        node = snapshot.node_of(provider)
+        if node is None:
+            raise ProviderUnknown(
+                T("No active node of the directory serves {member}."),
+                mend=T("Check the member's code; a merged member is served by its successor."),
+                member=provider,
+            )
+        local = self._keys[member_of(message.consumer)]
+        sent: list[tuple[Signed, str]] = []
+
+        def signed_headers() -> Headers:
+            headers, signed, nonce = sealed_headers(message, node.peer_url, local)
+            sent.append((signed, nonce))
+            return headers
+
+        answer = await self._client.request(
+            self._origin(node),
+            "POST",
+            message.target,
+            signed_headers,
+            message.body,
+            deadline_s=deadline_s,
+            max_body=max_body,
+        )
+        signed, nonce = sent[-1]
+        verified, record = proven(answer, signed, nonce, provider, snapshot)
+        return Exchanged(signed, local.keyid, answer, verified, record)
+
+    def _origin(self, node: Node) -> Origin:
+        parts = urlsplit(node.peer_url)
+        return Origin(parts.hostname or "", parts.port or 443, tls=self._tls, pins=frozenset(node.tls_sha256))
+
+
+def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[Headers, Signed, str]:
+    """Header fields of ``message`` with a fresh nonce and signature."""
+    authority = peer_url.split("://", 1)[1]
+    fields = {
+        "content-digest": content_digest(message.body),
+        "content-type": message.content_type,
+        "lienthong-client": message.consumer,
+        "lienthong-service": message.service,
+        "lienthong-purpose": message.purpose or ABSENT,
+        "lienthong-agreement": message.agreement or ABSENT,
+        "lienthong-exchange": message.exchange_id,
+        "lienthong-method": message.method,
+    }
+    if message.extra:
+        fields |= message.extra
+    nonce = base64.urlsafe_b64encode(os.urandom(16))[:22].decode("ascii")
+    signed = sign_request(
+        local.key,
+        local.keyid,
+        method="POST",
+        target_uri=peer_url + message.target.decode("ascii"),
+        authority=authority,
+        headers=fields,
+        created=int(time.time()),
+        nonce=nonce,
+    )
+    fields["signature-input"] = signed.signature_input
+    fields["signature"] = signed.signature
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()], signed, nonce
+
+
+def proven(answer: Answer, request: Signed, nonce: str, provider: MemberId, snapshot: Snapshot) -> tuple[Verified, str]:
+    """Check that ``answer`` is the provider's, whole, and made for ``request``; returns proof and record hash."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    if "signature" not in headers:
+        raise _unsigned(answer)
+    try:
+        verified = verify_response(
+            lambda keyid: _member_key(snapshot, keyid, provider),
+            status=answer.status,
+            headers=headers,
+            request_signature_header=request.signature,
+            nonce=nonce,
+            now=int(time.time()),
+        )
+        verify_content_digest(headers["content-digest"], answer.body)
+    except Problem as broken:
+        raise AnswerNotProven(
+            T("The answer of {member} was withheld: {why}"),
+            mend=T("Tell the provider's operator; nothing of the answer was passed on."),
+            member=provider,
+            why=str(broken),
+        ) from broken
+    return verified, headers["lienthong-record"]
+
+
+def authenticate(
+    *,
+    target: bytes,
+    authority: str,
+    peer_url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    certificate: str | None,
+    snapshot: Snapshot,
+    started: int,
+) -> Incoming:
+    """Who sent this request: certificate, signature, freshness, body digest, and the member's node must agree.
+
+    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate; ``started`` the Unix second before which a
+    message may have been seen by an earlier process that died uncleanly (0: none).  Replay is the caller's next
+    question.  Raises StrangerRefused or a MessageRefused.
+    """
+    node = snapshot.node_by_certificate(certificate) if certificate else None
+    if node is None:
+        raise StrangerRefused(
+            T("The certificate shown is not in the directory."),
+            mend=T("Register the node's certificate with the national node, or wait for the directory to refresh."),
+        )
+    verified = verify_request(
+        lambda keyid: _node_key(snapshot, keyid, node),
+        method="POST",
+        target_uri=peer_url + target.decode("latin-1"),
+        authority=authority,
+        headers=headers,
+        now=int(time.time()),
+    )
+    if verified.created < started:
+        raise StrangerRefused(
+            T("This node was restarted after the message was signed."), mend=T("Sign the message anew and send it.")
+        )
+    verify_content_digest(headers["content-digest"], body)
+    consumer = read_system_id(headers["lienthong-client"])
+    owner = snapshot.key(verified.keyid)
+    if owner is None or owner[1].id != member_of(consumer):
+        raise StrangerRefused(
+            T("The message speaks for {client} but is signed by another member."),
+            mend=T("A system's messages are signed with the key of the member it belongs to."),
+            client=consumer,
+        )
+    return Incoming(
+        node=node,
+        consumer=consumer,
+        service=headers["lienthong-service"],
+        purpose=_given(headers["lienthong-purpose"]),
+        agreement=_given(headers["lienthong-agreement"]),
+        exchange_id=headers["lienthong-exchange"],
+        method=headers.get("lienthong-method", "POST"),
+        target=target,
+        headers=headers,
+        body=body,
+        verified=verified,
+    )
+
+
+def sealed_answer(
+    status: int, headers: dict[str, str], body: bytes, record: str, request: Incoming, local: LocalKey
+) -> Signed:
+    """Add digest, record hash and signature to ``headers`` of an answer to ``request``."""
+    headers["content-digest"] = content_digest(body)
+    headers["lienthong-record"] = record
+    signed = sign_response(
+        local.key,
+        local.keyid,
+        status=status,
+        headers=headers,
+        request_signature_header=request.headers["signature"],
+        nonce=request.verified.nonce,
+        created=int(time.time()),
+    )
+    headers["signature-input"] = signed.signature_input
+    headers["signature"] = signed.signature
+    return signed
+
+
+def _unsigned(answer: Answer) -> Problem:
+    """What an unsigned answer means: a node that refused us as strangers, or no node of ours at all."""
+    try:
+        body = cast("dict[str, object]", orjson.loads(answer.body))
+    except orjson.JSONDecodeError:
+        body = {}
+    if str(body.get("type", "")).startswith("urn:lienthong:problem:") and answer.status >= 400:
+        return RefusedByProvider(body, answer.status)
+    return AnswerNotProven(
+        T("The answer carries no signature (status {status})."),
+        mend=T("Check that the address in the directory is a node's peer listener."),
+        status=answer.status,
+    )
+
+
+def _given(value: str) -> str | None:
+    return None if value == ABSENT else value
+
+
+def _member_key(snapshot: Snapshot, keyid: str, member: MemberId) -> PublicKey | None:
+    found = snapshot.key(keyid)
+    return _public_key(found[0]) if found and found[1].id == member else None
+
+
+def _node_key(snapshot: Snapshot, keyid: str, node: Node) -> PublicKey | None:
+    found = snapshot.key(keyid)
+    return _public_key(found[0]) if found and found[0].node == node.id else None
+
+
+# A key's id is the thumbprint of the key, so an id never comes to stand for another key.
+_PUBLIC_KEYS: dict[str, PublicKey] = {}
+
+
+def _public_key(key: MemberKey) -> PublicKey:
+    found = _PUBLIC_KEYS.get(key.keyid)
+    if found is None:
+        found = _PUBLIC_KEYS[key.keyid] = public_from_jwk(key.jwk)
+    return found

@@ -1,0 +1,145 @@
+"""``lienthong serve``: one parent that starts a node's processes, watches them and ends them in order.
+
+Order of start: database, schema, then sandbox, gateway, web and jobs side by side.  On SIGTERM or SIGINT the gateway
+and the web stop taking new work and drain; the database, when it is ours, goes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import ClassVar
+
+from lienthong.config import Settings
+from lienthong.errors import Problem, Side
+from lienthong.i18n import T
+from lienthong.storage.placement import short_folder
+from lienthong.storage.provision import DatabaseDsns, prepare_database
+from lienthong.storage.server import PostgresServer
+
+ROLES = ("sandbox", "gateway", "web", "jobs")
+DRAIN_S = 30.0
+RESTART_WAIT_S = 1.0
+DATABASE_FILE = "database.json"
+
+
+class AlreadyServing(Problem):
+    """Another process serves this data folder."""
+
+    kind: ClassVar[str] = "already-serving"
+    status: ClassVar[int] = 500
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The node runs already")
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The running node of one configuration file."""
+
+    settings: Settings
+    config: Path
+    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, "subprocess.Popen[bytes]"])
+    _postgres: PostgresServer | None = None
+    _stopping: bool = False
+
+    def run(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        lock = lock_folder(self.settings.data)
+        try:
+            self._start_database()
+            for role in ROLES:
+                self._start(role)
+            self._watch()
+        finally:
+            self._end_children()
+            if self._postgres:
+                self._postgres.stop()
+            os.close(lock)
+        return 0
+
+    def _start_database(self) -> None:
+        superuser = self.settings.database
+        if superuser is None:
+            self._postgres = PostgresServer(self.settings.data / "postgres")
+            self._postgres.start()
+            superuser = self._postgres.dsn("postgres")
+        write_dsns(self.settings, prepare_database(superuser, self.settings.database_name))
+
+    def _start(self, role: str) -> None:
+        command = [sys.executable, "-m", "lienthong.node", role, "--config", str(self.config)]
+        # A group of its own: Ctrl-C reaches only the parent, which then ends the children in order.
+        self._children[role] = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            time.sleep(0.2)
+            for role, child in list(self._children.items()):
+                if not self._stopping and child.poll() is not None:
+                    print(
+                        json.dumps({"event": "child.ended", "role": role, "status": child.returncode}),
+                        file=sys.stderr,
+                        flush=True,
+                    )
+                    time.sleep(RESTART_WAIT_S)
+                    self._start(role)
+
+    def _end_children(self) -> None:
+        until = time.monotonic() + DRAIN_S
+        for role in reversed(ROLES):
+            child = self._children.get(role)
+            if child and child.poll() is None:
+                child.terminate()
+        for child in self._children.values():
+            try:
+                child.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+
+def lock_folder(folder: Path) -> int:
+    """Take the data folder for this process; raises AlreadyServing.  The lock ends with the descriptor returned."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "serving.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.lockf(descriptor, os.F_TLOCK, 0)
+    except OSError:
+        os.close(descriptor)
+        raise AlreadyServing(
+            T("Another process serves the folder {folder}."),
+            mend=T("Stop it first, or name another data folder."),
+            folder=str(folder),
+        ) from None
+    return descriptor
+
+
+def write_dsns(settings: Settings, dsns: DatabaseDsns) -> None:
+    """Keep the three DSNs where only this account can read them."""
+    folder = settings.data / "secrets"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / DATABASE_FILE
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(dsns), file)
+
+
+def read_dsns(settings: Settings) -> DatabaseDsns:
+    """The DSNs the supervisor wrote."""
+    return DatabaseDsns(**json.loads((settings.data / "secrets" / DATABASE_FILE).read_text("utf-8")))
+
+
+def sandbox_socket(settings: Settings) -> Path:
+    """Where the sandbox of this node listens; short enough for a Unix socket."""
+    return short_folder(settings.data) / "sandbox.sock"

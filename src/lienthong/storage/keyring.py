@@ -1,0 +1,77 @@
+"""The keys of a node on disk: encrypted PEM files, opened by a password that lies in its own file of mode 0600.
+
+One key per name: a member's signing key, the node's TLS key, the log's checkpoint key, the directory's key.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from lienthong.i18n import T
+from lienthong.trust.keys import generate_ed25519, generate_es256, private_from_pem, private_to_pem, UnusableKey
+
+
+class Keyring:
+    """Keys under ``folder/keys``, secrets under ``folder/secrets``; both folders have mode 0700."""
+
+    def __init__(self, folder: Path) -> None:
+        self._keys = folder / "keys"
+        self._secrets = folder / "secrets"
+        for path in (self._keys, self._secrets):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._password = self.secret("key-password").hex().encode("ascii")
+
+    def secret(self, name: str, size: int = 32) -> bytes:
+        """The random secret called ``name``, made on first use; ``size`` bytes of entropy, stored as hexadecimal."""
+        path = self._secrets / name
+        if not path.exists():
+            _write_private(path, secrets.token_hex(size).encode())
+        return bytes.fromhex(path.read_text("ascii"))
+
+    def es256(self, name: str) -> ec.EllipticCurvePrivateKey:
+        """The P-256 key called ``name``, made on first use."""
+        key = self._load(name)
+        if key is None:
+            key = generate_es256()
+            self._save(name, key)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise UnusableKey(T("The key {name} is not a P-256 key."), name=name)
+        return key
+
+    def ed25519(self, name: str) -> ed25519.Ed25519PrivateKey:
+        """The Ed25519 key called ``name``, made on first use."""
+        key = self._load(name)
+        if key is None:
+            key = generate_ed25519()
+            self._save(name, key)
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise UnusableKey(T("The key {name} is not an Ed25519 key."), name=name)
+        return key
+
+    def _file(self, name: str) -> Path:
+        return self._keys / (name.replace("/", "-") + ".pem")
+
+    def _load(self, name: str) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None:
+        path = self._file(name)
+        if not path.exists():
+            return None
+        return private_from_pem(path.read_bytes(), self._password)
+
+    def _save(self, name: str, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
+        _write_private(self._file(name), private_to_pem(key, self._password))
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, atomically and durably."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
