@@ -1,0 +1,32 @@
+"""Connections for the queries of one process."""
+
+from __future__ import annotations
+
+import psycopg_pool
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from lienthong.i18n import T
+from lienthong.storage.provision import DatabaseUnavailable
+
+OPEN_TIMEOUT_S = 15.0
+
+
+async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8) -> AsyncConnectionPool:
+    """A pool that holds ``min_size`` live connections when this returns; a transaction begins with the first statement.
+
+    The caller closes it.  Raises DatabaseUnavailable when the server does not answer in time.
+    """
+    pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+        dsn, min_size=min_size, max_size=max_size, open=False, name="lienthong"
+    )
+    try:
+        await pool.open(wait=True, timeout=OPEN_TIMEOUT_S)
+    except psycopg_pool.PoolTimeout as late:
+        await pool.close()
+        raise DatabaseUnavailable(
+            T("The database did not answer in {seconds} seconds."),
+            mend=T("See that the server runs and has free connections."),
+            seconds=int(OPEN_TIMEOUT_S),
+        ) from late
+    return pool
