@@ -1,0 +1,374 @@
+"""Our HTTP/1.1 client for the peer hop and the back-end hop: few features, strict reading, little CPU.
+
+Promises: the certificate is compared with the pins before a byte is sent; redirects are never followed; a request is
+sent once, and a second time only when a reused link had died unread and the caller makes (signs) it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from lienthong.exchange.answer import Answer, Headers, Limits, PeerCertificate, PeerClosed, PeerTimeout, PeerUnreachable
+from lienthong.exchange.link import ASK_OPERATOR, Link, LinkDied, closed_without_answer
+from lienthong.i18n import T
+
+_TARGET = re.compile(rb"/[!-~]*")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_OURS = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade", b"te", b"trailer"}
+)
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_SWEEP_S = 1.0
+
+MakeHeaders = Callable[[], Headers]
+"""Makes the fields of one attempt: a fresh nonce and signature each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request goes and how the other side is known."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """None is plain HTTP.  One context a peer, made once: making it costs about a millisecond."""
+    pins: frozenset[str] = field(default=frozenset(), compare=False)
+    """Allowed SHA-256 fingerprints (DER, hex) of the other side's certificate; empty leaves it to ``tls`` alone."""
+    server_name: str | None = None
+    """Name sent as SNI and, where ``tls`` checks names, compared; the host when None."""
+    idle_s: float | None = None
+    """Overrides ``Limits.idle_s``; back ends often let go of links after 5 s."""
+
+    @property
+    def authority(self) -> str:
+        """What the Host field says: the port is left out where it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+class _Pool:
+    """The links to one origin."""
+
+    __slots__ = ("authority", "idle", "open", "waiters")
+
+    def __init__(self, origin: Origin) -> None:
+        self.authority = origin.authority.encode("ascii")
+        self.idle: list[Link] = []
+        """Last used last: the newest is taken first, the oldest is swept."""
+        self.open = 0
+        self.waiters: deque[asyncio.Future[None]] = deque()
+
+    def wake(self) -> None:
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+class StreamedAnswer:
+    """The head of an answer, and its body piece by piece; valid inside ``HttpClient.stream`` only."""
+
+    __slots__ = ("_link", "headers", "status")
+
+    def __init__(self, link: Link, answer: Answer) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self._link = link
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._link.piece():
+            yield piece
+
+
+class HttpClient:
+    """Keeps links to other servers and sends requests over them; belongs to one event loop."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._pools: dict[Origin, _Pool] = {}
+        self._links: set[Link] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def request(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        headers: Headers | MakeHeaders,
+        body: bytes = b"",
+        *,
+        deadline_s: float,
+        max_body: int,
+    ) -> Answer:
+        """Send one request and read its whole answer within ``deadline_s`` seconds and ``max_body`` bytes.
+
+        ``target`` is sent as it is.  Host, Content-Length and Connection are ours: ``headers`` must not hold them.
+        Only headers that can be made again allow a second attempt, and only when a reused link had died before any
+        byte of an answer was read; the first attempt may still have been acted on.
+        Raises the Problems of ``answer.py``; ValueError when the request itself could not be written as one message.
+        """
+        deadline = asyncio.get_running_loop().time() + deadline_s
+        make = headers if callable(headers) else None
+        fields = headers() if callable(headers) else headers
+        try:
+            return await self._ask(origin, method, target, fields, body, deadline, max_body, fresh=False)
+        except LinkDied:
+            if make is None:
+                raise closed_without_answer(origin.authority) from None
+        return await self._ask(origin, method, target, make(), body, deadline, max_body, fresh=True)
+
+    async def _ask(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        fields: Headers,
+        body: bytes,
+        deadline: float,
+        max_body: int,
+        *,
+        fresh: bool,
+    ) -> Answer:
+        message = _head(method, target, self._pool(origin).authority, fields, len(body)) + body
+        link = await self._take(origin, deadline, fresh=fresh)
+        try:
+            answer = await link.ask(message, head_only=method == "HEAD", max_body=max_body, deadline=deadline)
+        except asyncio.CancelledError:
+            link.abort()
+            raise
+        self._give_back(origin, link)
+        return answer
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        headers: Headers,
+        body: bytes | AsyncIterable[bytes] = b"",
+        *,
+        length: int | None = None,
+        deadline_s: float,
+        max_body: int | None = None,
+    ) -> AsyncGenerator[StreamedAnswer]:
+        """Send a request whose body, answer, or both are too large to hold; yields when the answer's head is read.
+
+        An iterated ``body`` is sent chunked, or with Content-Length when ``length`` is given.  ``max_body`` None
+        leaves the size to the reader.  Never tried twice.  A reader that leaves early closes the link.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_s
+        authority = self._pool(origin).authority
+        if isinstance(body, bytes):
+            message = _head(method, target, authority, headers, len(body)) + body
+        else:
+            message = _head(method, target, authority, headers, length)
+        link = await self._take(origin, deadline)
+        upload: asyncio.Task[bool] | None = None
+        try:
+            waiter = link.ask(message, head_only=method == "HEAD", max_body=max_body, deadline=deadline, streamed=True)
+            if not isinstance(body, bytes):
+                upload = loop.create_task(_upload(link, body, length))
+            try:
+                answer = await waiter
+            except (LinkDied, PeerClosed):
+                if upload is not None and upload.done() and (failure := upload.exception()) is not None:
+                    raise failure from None  # the source of the body failed, and the link was cut for that
+                raise closed_without_answer(link.peer) from None
+            yield StreamedAnswer(link, answer)
+        finally:
+            if link.reusable and (upload is None or (upload.done() and not upload.exception() and upload.result())):
+                self._give_back(origin, link)
+            else:
+                link.abort()
+                if upload is not None:
+                    upload.cancel()
+                    await asyncio.gather(upload, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Drop every link, idle and busy."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for link in list(self._links):
+            link.abort()
+        await asyncio.sleep(0)
+
+    # -- links
+
+    def _pool(self, origin: Origin) -> _Pool:
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = _Pool(origin)
+        return pool
+
+    async def _take(self, origin: Origin, deadline: float, *, fresh: bool = False) -> Link:
+        """A link of ``origin`` whose certificate is pinned; the most recently used, or a new one."""
+        while True:
+            pool = self._pool(origin)
+            while pool.idle and not fresh:
+                link = pool.idle.pop()
+                if not link.reusable:
+                    continue
+                if origin.pins and link.fingerprint not in origin.pins:
+                    link.abort()
+                    continue
+                return link
+            if pool.open < self._limits.max_links:
+                return await self._connect(origin, pool, deadline)
+            if fresh and pool.idle:
+                pool.idle.pop(0).abort()
+            await self._wait_for_link(origin, pool, deadline)
+
+    async def _wait_for_link(self, origin: Origin, pool: _Pool, deadline: float) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        pool.waiters.append(waiter)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await waiter
+        except TimeoutError:
+            raise PeerTimeout(
+                T("All {links} links to {peer} stayed busy."),
+                mend=T("Try again later; if it lasts, {peer} is overloaded."),
+                peer=origin.authority,
+                links=self._limits.max_links,
+            ) from None
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                pool.wake()
+            raise
+
+    async def _connect(self, origin: Origin, pool: _Pool, deadline: float) -> Link:
+        loop = asyncio.get_running_loop()
+        peer = origin.authority
+        pool.open += 1
+        connected = False
+
+        def lost(link: Link) -> None:
+            if connected:
+                self._links.discard(link)
+                if link in pool.idle:
+                    pool.idle.remove(link)
+                pool.open -= 1
+                pool.wake()
+
+        def make() -> Link:
+            return Link(peer, self._limits, loop, lost)
+
+        try:
+            async with asyncio.timeout_at(min(deadline, loop.time() + self._limits.connect_s)):
+                name = (origin.server_name or origin.host) if origin.tls else None
+                _, link = await loop.create_connection(
+                    make, origin.host, origin.port, ssl=origin.tls, server_hostname=name
+                )
+            if origin.pins and link.fingerprint not in origin.pins:
+                link.abort()
+                raise PeerCertificate(
+                    T("{peer} showed a certificate that the directory does not list for it."),
+                    mend=T("Nothing was sent. Refresh the directory; if it stays, tell the operator of {peer}."),
+                    peer=peer,
+                    seen=link.fingerprint,
+                )
+        except ssl.SSLCertVerificationError as refusal:
+            raise PeerCertificate(
+                T("The certificate of {peer} was not accepted: {reason}."),
+                mend=T("Nothing was sent. Refresh the directory; if it stays, tell the operator of {peer}."),
+                peer=peer,
+                reason=refusal.verify_message,
+            ) from None
+        except TimeoutError:
+            raise _unreachable(peer, "timed out") from None
+        except OSError as refusal:
+            raise _unreachable(peer, refusal.strerror or type(refusal).__name__) from None
+        else:
+            connected = True
+            self._links.add(link)
+            if link.closed:
+                lost(link)
+            return link
+        finally:
+            if not connected:
+                pool.open -= 1
+                pool.wake()
+
+    def _give_back(self, origin: Origin, link: Link) -> None:
+        if not link.reusable:
+            link.abort()
+            return
+        idle_s = self._limits.idle_s if origin.idle_s is None else origin.idle_s
+        pool = self._pool(origin)
+        link.idle_until = asyncio.get_running_loop().time() + idle_s
+        pool.idle.append(link)
+        if pool.waiters:
+            pool.wake()
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close links unused for too long; forget origins without links."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for origin, pool in list(self._pools.items()):
+            while pool.idle and pool.idle[0].idle_until <= now:
+                pool.idle.pop(0).abort()
+            if not pool.open and not pool.waiters:
+                del self._pools[origin]
+        self._sweeper = loop.call_later(_SWEEP_S, self._sweep) if self._pools else None
+
+
+def _unreachable(peer: str, reason: str) -> PeerUnreachable:
+    return PeerUnreachable(T("{peer} can not be reached: {reason}."), mend=ASK_OPERATOR, peer=peer, reason=reason)
+
+
+def _head(method: str, target: bytes, authority: bytes, headers: Headers, length: int | None) -> bytes:
+    """The request line and fields; ``length`` None announces a chunked body.
+
+    Raises ValueError when a value would break out of its line or a field is one the client sets itself.
+    """
+    if method not in _METHODS or not _TARGET.fullmatch(target):
+        raise ValueError("not a request line")
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (method.encode("ascii"), target, authority)]
+    for name, value in headers:
+        if name.lower() in _OURS:
+            raise ValueError(f"the field {name!r} is set by the client")
+        lines.append(b"%b: %b" % (name, value))
+    if length is None:
+        lines.append(b"transfer-encoding: chunked")
+    elif length or method in _WITH_BODY:
+        lines.append(b"content-length: %d" % length)
+    lines.append(b"\r\n")
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or b"\0" in head:
+        raise ValueError("a field holds a line break")
+    return head
+
+
+async def _upload(link: Link, body: AsyncIterable[bytes], length: int | None) -> bool:
+    """Send an iterated body; a source that fails or lies about its length breaks the link, never the framing.
+
+    False when the other side stopped reading before the end.
+    """
+    sent = 0
+    try:
+        async for piece in body:
+            sent += len(piece)
+            if length is not None and sent > length:
+                raise ValueError("the body is longer than its stated length")
+            if piece and not await link.send(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece)):
+                return False
+        if length is None:
+            return await link.send(b"0\r\n\r\n")
+        if sent != length:
+            raise ValueError("the body is shorter than its stated length")
+    except BaseException:
+        link.abort()
+        raise
+    return True
