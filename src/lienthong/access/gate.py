@@ -6,15 +6,16 @@ or refuses with the reason, whose side it is on and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from lienthong.access.models import AgreementRef, Use
 from lienthong.agreements.index import AgreementIndex
-from lienthong.agreements.policy import Decision, Request
+from lienthong.agreements.policy import Decision, Reason, Request, decide_among
 from lienthong.directory.document import Snapshot
+from lienthong.directory.models import DatasetId, SystemId, member_of
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 
@@ -26,6 +27,8 @@ class Refused(Problem):
     status: ClassVar[int] = 403
     side: ClassVar[Side] = "caller"
     title: ClassVar[str] = T("The use is not allowed")
+    decision: Decision | None = None
+    """What was decided, for the record."""
 
 
 class NoAgreement(Refused):
@@ -71,6 +74,17 @@ class TermsRefuse(Refused):
     title: ClassVar[str] = T("The agreement does not allow this use")
 
 
+class AgreementEnded(Refused):
+    """The agreement's last day has passed or one side has ended it."""
+
+    kind: ClassVar[str] = "agreement-ended"
+    title: ClassVar[str] = T("The agreement has ended")
+
+
+OWN_GROUND: Final = "own"
+"""Ground of a record in which a member reads its own data."""
+
+
 @dataclass(slots=True)
 class Quota:
     """Uses counted per agreement and day in this process, starting from what the log already holds."""
@@ -100,51 +114,30 @@ class Gate:
     def admit(self, use: Use, *, fields: frozenset[str] | None = None, default_purpose: str | None = None) -> Decision:
         """The permit for ``use``; ``fields`` are those asked for by name (None: whatever is granted).
 
-        Raises a Refused.  When several agreements cover the use, the first that permits it is taken.
+        A member always reads back its own data (R-35).  Raises a Refused that names the reason.
         """
-        candidates = self._index.find(use.consumer, targets_of(use.resource), use.at)
-        if not candidates:
-            raise NoAgreement(
-                T("No agreement in force lets {consumer} use {resource}."),
-                mend=T("Ask the provider: lienthong agreement request --target {resource}"),
-                consumer=use.consumer,
-                resource=use.resource,
-            )
-        purpose = use.purpose or self._only_purpose(use, [c.purposes for c in candidates], default_purpose)
-        self._check_purpose(purpose, use)
-        denials: list[Decision] = []
-        for compiled in candidates:
-            decision = compiled.decide(
-                Request(
-                    consumer=use.consumer,
-                    target=compiled.target,
-                    way=use.way,
-                    purpose=purpose,
-                    at=use.at,
-                    fields=fields,
-                    uses_today=self.quota.today(compiled.agreement_id, use.at),
-                )
-            )
-            if decision.permit:
-                self.quota.add(compiled.agreement_id, use.at)
-                return decision
-            denials.append(decision)
-        raise refusal(denials[0], use)
-
-    def _only_purpose(
-        self, use: Use, granted: Sequence[frozenset[str]], default_purpose: str | None
-    ) -> str:
-        possible = frozenset[str]().union(*granted)
-        if len(possible) == 1:
-            return next(iter(possible))
-        if default_purpose in possible:
-            return str(default_purpose)
-        raise PurposeMissing(
-            T("The agreements for {resource} allow several purposes: {purposes}."),
-            mend=T("Name one in the header Lienthong-Purpose (SQL: the parameter purpose)."),
-            resource=use.resource,
-            purposes=", ".join(sorted(possible)),
+        if member_of(use.consumer) == use.provider:
+            return own_use(use)
+        service, dataset = targets_of(use.resource)
+        decision = decide_among(
+            self._index.find(SystemId(use.consumer), (service, dataset)),
+            Request(
+                consumer=SystemId(use.consumer),
+                target=service,
+                way=use.way,
+                purpose=use.purpose,
+                at=use.at,
+                dataset=dataset,
+                fields=fields,
+                default_purpose=default_purpose,
+            ),
+            lambda agreement: self.quota.today(agreement, use.at),
         )
+        if not decision.permit:
+            raise refusal(decision, use)
+        self._check_purpose(str(decision.purpose), use)
+        self.quota.add(str(decision.agreement_id), use.at)
+        return decision
 
     def _check_purpose(self, code: str, use: Use) -> None:
         purpose = self._snapshot().purpose(code)
@@ -157,12 +150,76 @@ class Gate:
             )
 
 
-def targets_of(service: str) -> tuple[str, str]:
+def own_use(use: Use) -> Decision:
+    """The permit of a member for its own data: no agreement is needed, a record is."""
+    return Decision(permit=True, reason="permitted", purpose=use.purpose, way=use.way, ground=OWN_GROUND)
+
+
+def targets_of(service: str) -> tuple[str, DatasetId]:
     """The ids an agreement about ``service`` may name: the service, or the dataset of the same name."""
     system, _, name = service.rpartition("/")
-    return (service, f"{system}/ds/{name}")
+    return (service, DatasetId(f"{system}/ds/{name}"))
 
 
-def agreement_ref(decision: Decision) -> AgreementRef:
-    """How a record names the agreement of ``decision``."""
-    return AgreementRef(decision.agreement_id, decision.version, decision.digest)
+def agreement_ref(decision: Decision | None) -> AgreementRef | None:
+    """How a record names the agreement of ``decision``; None for a refusal without one and for own data."""
+    if decision is None or decision.agreement_id is None:
+        return None
+    return AgreementRef(decision.agreement_id, str(decision.version), str(decision.digest))
+
+
+def refusal(decision: Decision, use: Use) -> Refused:
+    """The problem that tells why ``decision`` does not permit ``use``; it carries the decision for the record."""
+    kind, message, mend = REFUSALS.get(decision.reason, OTHER_REFUSAL)
+    facts = {"consumer": use.consumer, "resource": use.resource, "way": use.way} | dict(decision.facts)
+    if decision.purpose:
+        facts["purpose"] = decision.purpose[:64]
+    if decision.agreement_id:
+        facts["agreement"] = decision.agreement_id
+    problem = kind(message, mend=mend, reason=decision.reason, **facts)
+    problem.decision = decision
+    return problem
+
+
+REFUSALS: Final[Mapping[Reason, tuple[type[Refused], str, str]]] = {
+    "no-agreement": (
+        NoAgreement,
+        T("No agreement in force lets {consumer} use {resource}."),
+        T("Ask the provider for one: lienthong agreement request --target {resource}"),
+    ),
+    "purpose-needed": (
+        PurposeMissing,
+        T("The agreements for {resource} allow several purposes: {purposes}."),
+        T("Name one in the header Lienthong-Purpose (SQL: the parameter purpose)."),
+    ),
+    "purpose-not-granted": (
+        PurposeNotGranted,
+        T("The agreement for {resource} does not cover this purpose."),
+        T("Use one that it covers, or ask the provider for an agreement that does."),
+    ),
+    "field-not-granted": (
+        FieldNotGranted,
+        T("These fields of {resource} are not granted: {fields}."),
+        T("Leave them out, or ask the provider for an agreement that grants them."),
+    ),
+    "quota-used-up": (
+        QuotaUsedUp,
+        T("The agreement's number of uses for today is used up."),
+        T("Go on tomorrow, or ask the provider for a larger quota."),
+    ),
+    "ended": (
+        AgreementEnded,
+        T("The agreement for {resource} has ended."),
+        T("Ask the provider to renew it."),
+    ),
+    "way-not-granted": (
+        TermsRefuse,
+        T("The agreement for {resource} does not allow this way of use: {way}."),
+        T("Use a way that it allows, or ask the provider for an agreement that does."),
+    ),
+}
+OTHER_REFUSAL: Final = (
+    TermsRefuse,
+    T("The agreement for {resource} does not allow this use ({reason})."),
+    T("Read the agreement's terms, or ask the provider."),
+)

@@ -77,7 +77,8 @@ async def head(db: AsyncConnection) -> Head:
     async with db.cursor(row_factory=class_row(Head)) as cursor:
         await cursor.execute("SELECT tx::text AS tx, seq, size FROM sequenced")
         found = await cursor.fetchone()
-    assert found is not None  # the migration inserts the one row
+    if found is None:
+        raise LookupError("the table sequenced lost its one row")
     return found
 
 

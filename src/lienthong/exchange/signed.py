@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId, MemberKey, Node, SystemId, member_of, read_system_id
 from lienthong.errors import Problem, Side
-from lienthong.exchange.answer import Answer
-from lienthong.exchange.answer import Headers
+from lienthong.exchange.answer import Answer, Headers
 from lienthong.exchange.client import HttpClient, Origin
 from lienthong.i18n import T
 from lienthong.trust.digest import content_digest, verify_content_digest
@@ -147,10 +146,17 @@ class Incoming:
 class PeerLink:
     """Sends signed messages to other nodes and proves their answers."""
 
-    def __init__(self, client: HttpClient, snapshot: Callable[[], Snapshot], keys: Mapping[MemberId, LocalKey]) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        snapshot: Callable[[], Snapshot],
+        keys: Mapping[MemberId, LocalKey],
+        tls: ssl.SSLContext,
+    ) -> None:
         self._client = client
         self._snapshot = snapshot
         self._keys = keys
+        self._tls = tls
 
     async def send(self, message: Message, provider: MemberId, *, deadline_s: float, max_body: int) -> Exchanged:
         """Send ``message`` to the node of ``provider`` and return the proven answer, whatever its status.

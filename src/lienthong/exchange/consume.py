@@ -1,0 +1,171 @@
+"""The consumer's side of the exchange: find the provider, check our own copy of the agreement, ask, prove, record.
+
+A use is recorded here too, and names the provider's record; an answer that can not be proven is withheld.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from lienthong.access.gate import Refused, agreement_ref
+from lienthong.access.models import Outcome, Record, Use, Way, digest
+from lienthong.access.receipt import message_evidence
+from lienthong.agreements.policy import Decision
+from lienthong.directory.models import SystemId, member_of
+from lienthong.errors import Problem
+from lienthong.exchange.answer import Answer
+from lienthong.exchange.parts import Parts
+from lienthong.exchange.provide import is_plain_target
+from lienthong.exchange.signed import JSON_TYPE, Exchanged, Message
+from lienthong.trust.seal import commitment, new_salt
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one of our systems wants."""
+
+    consumer: SystemId
+    service: str
+    way: Way
+    target: bytes
+    """Path and query on the provider's peer listener."""
+    body: bytes = b""
+    content_type: str = JSON_TYPE
+    method: str = "POST"
+    purpose: str | None = None
+    default_purpose: str | None = None
+    fields: frozenset[str] | None = None
+    extra: Mapping[str, str] | None = None
+    exchange_id: str | None = None
+    deadline_s: float = 60.0
+    max_body: int = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The provider's proven answer and the hash of our record of it."""
+
+    answer: Answer
+    decision: Decision
+    record: str
+    peer_record: str
+    exchange_id: str
+
+
+class Consumer:
+    """Carries out wishes of this node's own systems."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def use(self, wish: Wish) -> Used:
+        """Carry out ``wish``; whatever happens to a known system's wish is on record before this returns.
+
+        Raises the refusals of the gate, the problems of an unreachable or misbehaving provider, and ``no-record``.
+        An answer with an error status of the provider is returned like any other.
+        """
+        use = Use(
+            way=wish.way,
+            exchange_id=wish.exchange_id or str(uuid.uuid4()),
+            consumer=wish.consumer,
+            provider=member_of(wish.service),
+            resource=wish.service,
+            purpose=wish.purpose,
+            at=datetime.now(UTC),
+        )
+        decision: Decision | None = None
+        try:
+            decision = self._parts.gate.admit(use, fields=wish.fields, default_purpose=wish.default_purpose)
+            exchanged = await self._send(wish, use, decision)
+        except Problem as problem:
+            if isinstance(problem, Refused) and problem.decision:
+                decision = problem.decision
+            await self._record(wish, use, decision, None, problem)
+            raise
+        record = await self._record(wish, use, decision, exchanged, None)
+        return Used(exchanged.answer, decision, record, exchanged.record, use.exchange_id)
+
+    async def _send(self, wish: Wish, use: Use, decision: Decision) -> Exchanged:
+        agreement = f"{decision.agreement_id};{decision.version}" if decision.agreement_id else None
+        message = Message(
+            consumer=wish.consumer,
+            service=wish.service,
+            target=wish.target,
+            exchange_id=use.exchange_id,
+            purpose=decision.purpose,
+            agreement=agreement,
+            body=wish.body,
+            content_type=wish.content_type,
+            method=wish.method,
+            extra=wish.extra,
+        )
+        return await self._parts.link.send(
+            message, member_of(wish.service), deadline_s=wish.deadline_s, max_body=wish.max_body
+        )
+
+    async def _record(
+        self, wish: Wish, use: Use, decision: Decision | None, exchanged: Exchanged | None, problem: Problem | None
+    ) -> str:
+        salt = new_salt()
+        outcome, reason = outcome_of(exchanged, problem)
+        record = Record(
+            side="consumer",
+            exchange_id=use.exchange_id,
+            at=use.at,
+            node=self._parts.settings.node,
+            consumer=use.consumer,
+            provider=use.provider,
+            resource=use.resource,
+            way=use.way,
+            purpose=decision.purpose if decision and decision.purpose else use.purpose,
+            ground=decision.ground if decision else None,
+            agreement=agreement_ref(decision),
+            decision_digest=decision.decision_digest or None if decision else None,
+            outcome=outcome,
+            reason=reason,
+            target_commitment=commitment(salt, wish.target.decode("latin-1")).hex(),
+        )
+        detail: dict[str, object] = {
+            "salt": salt.hex(),
+            "plain_target": is_plain_target(wish.target, wish.service),
+        }
+        if exchanged:
+            answer = exchanged.answer
+            record = replace(
+                record,
+                request_signature_digest=digest(exchanged.request.raw),
+                response_signature_digest=digest(exchanged.response.raw),
+                body_digest=digest(answer.body),
+                bytes=len(answer.body),
+                peer_record=exchanged.record,
+            )
+            detail["messages"] = self._evidence(wish, exchanged)
+        return (await self._parts.writer.append(record, detail)).hex()
+
+    def _evidence(self, wish: Wish, exchanged: Exchanged) -> dict[str, object]:
+        local = self._parts.keys[member_of(wish.consumer)]
+        owner = self._parts.snapshot().key(exchanged.response.keyid)
+        return {
+            "request": message_evidence(exchanged.request.base, exchanged.request.raw, local.keyid, dict(local.jwk)),
+            "response": message_evidence(
+                exchanged.response.base,
+                exchanged.response.raw,
+                exchanged.response.keyid,
+                dict(owner[0].jwk) if owner else {},
+            ),
+        }
+
+
+def outcome_of(exchanged: Exchanged | None, problem: Problem | None) -> tuple[Outcome, str | None]:
+    """Outcome and reason of a use for the record, from the provider's answer or our own problem."""
+    if problem is not None:
+        return ("refused" if isinstance(problem, Refused) else "failed"), problem.kind
+    if exchanged is None:
+        return "failed", "no-answer"
+    answer = exchanged.answer
+    if (answer.header(b"content-type") or b"").startswith(b"application/problem+json"):
+        return ("refused" if answer.status < 500 else "failed"), "provider-problem"
+    return "permitted", None

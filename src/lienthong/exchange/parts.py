@@ -1,0 +1,47 @@
+"""What a gateway carries out uses with: one frozen set of parts, put together by ``node``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from lienthong.access.gate import Gate
+from lienthong.access.seen import SeenMessages
+from lienthong.access.write import RecordWriter
+from lienthong.agreements.policy import Decision
+from lienthong.catalog.models import Service
+from lienthong.config import Settings
+from lienthong.directory.document import Snapshot
+from lienthong.directory.models import MemberId
+from lienthong.exchange.signed import Incoming, LocalKey, PeerLink
+from lienthong.tables.read import TableReader
+
+FindService = Callable[[str], Service | None]
+"""This node's own services by id."""
+AnswerSubquery = Callable[[Service, str, Decision], Awaitable[tuple[bytes, int]]]
+"""Runs an already parsed sub-query under a decision: Arrow IPC bytes and number of rows."""
+CallBackend = Callable[[Service, Incoming, bytes], Awaitable[tuple[int, dict[str, str], bytes]]]
+"""Forwards a call to a service's HTTP back end: status, fields, body."""
+PeerNotice = Callable[[str, Incoming], Awaitable[dict[str, object]]]
+"""Handles a message that is not a use (agreements, profiles): its name and the message; answers JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the five steps of a use need on either side."""
+
+    settings: Settings
+    snapshot: Callable[[], Snapshot]
+    keys: Mapping[MemberId, LocalKey]
+    gate: Gate
+    writer: RecordWriter
+    seen: SeenMessages
+    link: PeerLink
+    service: FindService
+    services: Callable[[], list[Service]]
+    tables: TableReader
+    answer_subquery: AnswerSubquery
+    call_backend: CallBackend
+    notices: Mapping[str, PeerNotice]
+    started: int
+    """Unix second before which messages are refused, because an earlier process may have taken them (0: none)."""

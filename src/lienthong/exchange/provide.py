@@ -1,0 +1,295 @@
+"""The provider's side of the exchange: who asks, may it, do it, record it durably, only then release it.
+
+Everything that arrives on the peer listener comes through ``Provider.answer``; what leaves it is signed, bound to the
+request, and named by a record that is already on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import orjson
+
+from lienthong.access.gate import Refused, agreement_ref
+from lienthong.access.models import Outcome, Record, Use, Way, digest, record_hash, write_record
+from lienthong.access.receipt import message_evidence
+from lienthong.agreements.policy import Decision
+from lienthong.catalog.models import Service
+from lienthong.directory.models import member_of
+from lienthong.errors import Problem, Side
+from lienthong.exchange.parts import Parts
+from lienthong.exchange.signed import (
+    JSON_TYPE,
+    PROBLEM_TYPE,
+    Incoming,
+    LocalKey,
+    RefusedByProvider,
+    authenticate,
+    sealed_answer,
+)
+from lienthong.i18n import T
+from lienthong.tables.models import View
+from lienthong.tables.read import page_json, wanted_from_call
+from lienthong.trust.digest import content_digest
+from lienthong.trust.seal import commitment, new_salt
+
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
+PREFIX = b"/x1/"
+
+
+class UnknownService(Refused):
+    """This node's member has no such service, or it is switched off."""
+
+    kind: ClassVar[str] = "unknown-service"
+    status: ClassVar[int] = 404
+    title: ClassVar[str] = T("No such service")
+
+
+class NoSuchPeerPath(Problem):
+    """A path that the peer listener does not have."""
+
+    kind: ClassVar[str] = "unknown-peer-path"
+    status: ClassVar[int] = 404
+    side: ClassVar[Side] = "consumer"
+    title: ClassVar[str] = T("No such address on the peer listener")
+
+
+class SubjectNotFound(Problem):
+    """A personal answer in which the subject selectors found nobody is withheld."""
+
+    kind: ClassVar[str] = "subject-not-found"
+    status: ClassVar[int] = 502
+    side: ClassVar[Side] = "provider"
+    title: ClassVar[str] = T("The answer does not say whom it is about")
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRequest:
+    """A request as it arrived on the peer listener; field names are lower-case."""
+
+    target: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    certificate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAnswer:
+    """What is sent back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Done:
+    """The result of doing a use, before it is recorded."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON_TYPE
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    rows: int | None = None
+    subjects: tuple[tuple[str, str], ...] = ()
+    """Whom the answer is about: kind and identifier, in clear; only commitments reach the record."""
+
+
+Do = Callable[[Service, Decision, Incoming, bytes], Awaitable[Done]]
+
+
+class Provider:
+    """Answers other nodes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def answer(self, request: PeerRequest) -> PeerAnswer:
+        """The signed, recorded answer to ``request``.
+
+        Raises a Problem when the sender is a stranger, the message stale or repeated, or no record could be written:
+        then nothing is signed and nothing leaves but the problem.
+        """
+        parts = self._parts
+        incoming = authenticate(
+            target=request.target,
+            authority=request.headers.get("host", ""),
+            peer_url=parts.settings.peer_url,
+            headers=request.headers,
+            body=request.body,
+            certificate=request.certificate,
+            snapshot=parts.snapshot(),
+            started=parts.started,
+        )
+        verified = incoming.verified
+        await parts.seen.take(verified.keyid, verified.nonce, verified.expires)
+        path, _, query = request.target.partition(b"?")
+        name = path.removeprefix(PREFIX).decode("ascii", "replace") if path.startswith(PREFIX) else ""
+        if name == "query":
+            return await self._use(incoming, "query", self._query, b"")
+        if name in parts.notices:
+            return await self._notice(name, incoming)
+        rest = path.removeprefix(PREFIX + incoming.service.encode())
+        if name.startswith(incoming.service) and rest[:1] in (b"", b"/"):
+            return await self._use(incoming, "call", self._call, rest + (b"?" + query if query else b""))
+        raise NoSuchPeerPath(
+            T("The peer listener has no such address, or it names another service than the signed header."),
+            mend=T("Both nodes need compatible versions; compare them."),
+        )
+
+    async def _use(self, incoming: Incoming, way: Way, do: Do, rest: bytes) -> PeerAnswer:
+        """Decide, do, record and release one use."""
+        parts = self._parts
+        local = self._key_for(incoming)
+        use = Use(
+            way=way,
+            exchange_id=incoming.exchange_id,
+            consumer=incoming.consumer,
+            provider=member_of(incoming.service),
+            resource=incoming.service,
+            purpose=incoming.purpose,
+            at=datetime.now(UTC),
+        )
+        decision: Decision | None = None
+        outcome: Outcome = "permitted"
+        reason: str | None = None
+        try:
+            service = self._service(incoming.service)
+            decision = parts.gate.admit(use)
+            done = await do(service, decision, incoming, rest)
+        except Problem as problem:
+            decision = problem.decision if isinstance(problem, Refused) and problem.decision else decision
+            outcome = "refused" if isinstance(problem, Refused) or problem.status < 500 else "failed"
+            reason = problem.kind
+            done = problem_done(problem)
+        return await self._recorded(use, incoming, local, decision, done, outcome, reason)
+
+    async def _recorded(
+        self,
+        use: Use,
+        incoming: Incoming,
+        local: LocalKey,
+        decision: Decision | None,
+        done: Done,
+        outcome: Outcome,
+        reason: str | None,
+    ) -> PeerAnswer:
+        salt = new_salt()
+        record = Record(
+            side="provider",
+            exchange_id=use.exchange_id,
+            at=use.at,
+            node=self._parts.settings.node,
+            consumer=use.consumer,
+            provider=use.provider,
+            resource=use.resource,
+            way=use.way,
+            purpose=decision.purpose if decision else use.purpose,
+            ground=decision.ground if decision else None,
+            agreement=agreement_ref(decision),
+            decision_digest=decision.decision_digest or None if decision else None,
+            outcome=outcome,
+            reason=reason,
+            target_commitment=commitment(salt, incoming.target.decode("latin-1")).hex(),
+            request_signature_digest=digest(incoming.verified.raw),
+            body_digest=digest(done.body),
+            bytes=len(done.body),
+            rows=done.rows,
+            subjects=tuple(commitment(salt, f"{kind}:{code}").hex() for kind, code in done.subjects),
+        )
+        leaf = write_record(record)
+        named = record_hash(leaf)
+        headers = {"content-type": done.content_type, **done.headers}
+        signed = sealed_answer(done.status, headers, done.body, named.hex(), incoming, local)
+        owner = self._parts.snapshot().key(incoming.verified.keyid)
+        detail = {
+            "messages": {
+                "request": message_evidence(
+                    incoming.verified.base,
+                    incoming.verified.raw,
+                    incoming.verified.keyid,
+                    dict(owner[0].jwk) if owner else {},
+                ),
+                "response": message_evidence(signed.base, signed.raw, local.keyid, dict(local.jwk)),
+            },
+            "salt": salt.hex(),
+            "plain_target": is_plain_target(incoming.target, incoming.service),
+            "subjects": done.subjects,
+        }
+        await self._parts.writer.append_leaf(leaf, named, detail)
+        return PeerAnswer(done.status, headers, done.body)
+
+    async def _call(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
+        if service.kind == "table":
+            return await self._read_table(service, decision, incoming, rest)
+        status, headers, body = await self._parts.call_backend(service, incoming, rest)
+        content_type = headers.pop("content-type", "application/octet-stream")
+        return Done(status, body, content_type, headers)
+
+    async def _read_table(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
+        _, _, query = rest.partition(b"?")
+        wanted = wanted_from_call(service, query.decode("ascii", "replace"), incoming.body)
+        page = await self._parts.tables.rows(service, view_of(decision), wanted)
+        if service.personal and page.rows and not page.subjects:
+            raise SubjectNotFound(
+                T("The answer was withheld: its rows name nobody."),
+                mend=T("The provider corrects the service's subject selectors."),
+            )
+        return Done(200, page_json(page), JSON_TYPE, rows=len(page.rows), subjects=page.subjects)
+
+    async def _query(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
+        sql = str(orjson.loads(incoming.body).get("sql", ""))
+        arrow, rows = await self._parts.answer_subquery(service, sql, decision)
+        return Done(200, arrow, ARROW_TYPE, rows=rows)
+
+    async def _notice(self, name: str, incoming: Incoming) -> PeerAnswer:
+        """A message that is not a use of data: signed both ways, not recorded in the access log."""
+        local = self._key_for(incoming)
+        try:
+            body, status, kind = orjson.dumps(await self._parts.notices[name](name, incoming)), 200, JSON_TYPE
+        except Problem as problem:
+            done = problem_done(problem)
+            body, status, kind = done.body, done.status, done.content_type
+        headers = {"content-type": kind, "content-digest": content_digest(body)}
+        sealed_answer(status, headers, body, "-", incoming, local)
+        return PeerAnswer(status, headers, body)
+
+    def _key_for(self, incoming: Incoming) -> LocalKey:
+        """The key of the member that the message is addressed to; raises UnknownService when it is not ours."""
+        local = self._parts.keys.get(member_of(incoming.service))
+        if local is None:
+            raise UnknownService(
+                T("This node does not act for the member of {resource}."),
+                mend=T("Refresh the directory: the member may have moved to another node."),
+                resource=incoming.service,
+            )
+        return local
+
+    def _service(self, identifier: str) -> Service:
+        service = self._parts.service(identifier)
+        if service is None or not service.enabled:
+            raise UnknownService(
+                T("There is no service {resource}."),
+                mend=T("List what there is with listMethods, or ask the provider's focal contact."),
+                resource=identifier,
+            )
+        return service
+
+
+def view_of(decision: Decision) -> View:
+    """What ``decision`` lets its holder see of a table."""
+    return View(fields=decision.fields, masks=dict(decision.masks), row_filter=tuple(decision.row_filter))
+
+
+def problem_done(problem: Problem) -> Done:
+    """A problem as an answer's body."""
+    status = problem.answer_status if isinstance(problem, RefusedByProvider) else problem.status
+    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE)
+
+
+def is_plain_target(target: bytes, service: str) -> bool:
+    """Whether the target holds nothing of the caller's own: path and query may carry personal data."""
+    return target in (PREFIX + service.encode(), PREFIX + b"query")

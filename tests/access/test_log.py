@@ -1,0 +1,184 @@
+"""A record that was acknowledged gets a place in the log, and its receipt proves it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from psycopg import AsyncConnection
+
+from lienthong.access import queries
+from lienthong.access.log import LogFiles
+from lienthong.access.models import Record, record_hash, write_record
+from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
+from lienthong.access.seen import Replayed, SeenMessages
+from lienthong.access.sequence import LogShortened, Sequencer
+from lienthong.access.write import COLUMNS, RecordWriter
+from lienthong.storage.copy import GroupCommit
+from lienthong.storage.provision import DatabaseDsns
+from lienthong.trust.keys import generate_ed25519
+from lienthong.trust.merkle import root_of
+from lienthong.trust.note import open_checkpoint, parse_verifier_key
+from lienthong.trust.proof import parse_proof, verify_proof
+from lienthong.trust.seal import Seal
+
+ORIGIN = "vn.lienthong/nut-thu"
+
+
+def a_record(n: int) -> Record:
+    return Record(
+        side="provider",
+        exchange_id=f"exchange-{n}",
+        at=datetime(2026, 11, 22, 8, 0, tzinfo=UTC),
+        node="nut-thu",
+        consumer="VN/GOV/H24/motcua",
+        provider="VN/GOV/G01",
+        resource="VN/GOV/G01/dancu/citizen",
+        way="call",
+        purpose="HP-01",
+        ground="law:test",
+        agreement=None,
+        decision_digest=None,
+        outcome="permitted",
+        rows=1,
+        bytes=10,
+    )
+
+
+class Log:
+    """A node's log over one database, as its processes see it."""
+
+    def __init__(self, dsns: DatabaseDsns, folder: Path) -> None:
+        self.key = generate_ed25519()
+        self.files = LogFiles(folder, ORIGIN, self.key.public_key())
+        self.seal = Seal(bytes(32))
+        self.dsns = dsns
+        self.commit = GroupCommit(dsns.log, "record", COLUMNS)
+        self.writer = RecordWriter(self.commit, self.seal)
+        self.sequencer = Sequencer(self.files, self.key)
+        self.receipts = ReceiptMaker("nut-thu", self.files, self.seal, synthetic=False)
+
+    async def sequence(self) -> int:
+        async with await AsyncConnection.connect(self.dsns.app) as db:
+            assert await queries.take_sequencer_lock(db)
+            await db.commit()
+            return await self.sequencer.step(db)
+
+
+@pytest.fixture
+async def log(database: DatabaseDsns, tmp_path: Path):
+    log = Log(database, tmp_path / "log")
+    yield log
+    await log.commit.close()
+
+
+async def test_every_acknowledged_record_gets_a_place_and_a_proof(log: Log):
+    hashes = await asyncio.gather(*(log.writer.append(a_record(n), {"n": n}) for n in range(300)))
+
+    assert await log.sequence() == 300
+
+    key = parse_verifier_key(log.files.verifier_key)
+    async with await AsyncConnection.connect(log.dsns.app) as db:
+        for named in hashes[::37]:
+            receipt = await log.receipts.receipt(db, named.hex())
+            checkpoint = verify_proof(parse_proof(str(receipt["proof"])), named, ORIGIN, key)
+            assert checkpoint.size == 300
+            assert record_hash(str(receipt["record"]).encode()) == named
+
+
+async def test_the_published_root_is_the_root_over_all_leaves_in_log_order(log: Log):
+    for start in (0, 100, 355):
+        await asyncio.gather(*(log.writer.append(a_record(start + n)) for n in range(255)))
+        await log.sequence()
+
+    async with await AsyncConnection.connect(log.dsns.app) as db:
+        cursor = await db.execute("SELECT r.leaf FROM entry e JOIN record r USING (seq) ORDER BY e.idx")
+        leaves = [bytes(row[0]) for row in await cursor.fetchall()]
+    note = log.files.store.get("checkpoint")
+    assert note is not None
+    checkpoint = open_checkpoint(note, ORIGIN, log.key.public_key(), ORIGIN)
+    assert checkpoint.size == len(leaves) == 765
+    assert checkpoint.root == root_of([record_hash(leaf) for leaf in leaves])
+
+
+async def test_a_record_without_a_place_has_a_receipt_without_a_proof(log: Log):
+    named = await log.writer.append(a_record(1), {"messages": None})
+
+    async with await AsyncConnection.connect(log.dsns.app) as db:
+        receipt = await log.receipts.receipt(db, named.hex())
+
+    assert receipt["proof"] is None and receipt["record_hash"] == named.hex()
+
+
+@pytest.mark.parametrize("named", ["", "zz", "00" * 32, "ab" * 31])
+async def test_an_unknown_hash_has_no_receipt(log: Log, named: str):
+    async with await AsyncConnection.connect(log.dsns.app) as db:
+        with pytest.raises(NoSuchRecord):
+            await log.receipts.receipt(db, named)
+
+
+async def test_a_database_older_than_the_published_checkpoint_signs_nothing(log: Log, tmp_path: Path):
+    await log.writer.append(a_record(1))
+    await log.sequence()
+    async with await AsyncConnection.connect(log.dsns.owner) as db:
+        await db.execute("TRUNCATE record, entry, checkpoint")
+        await db.execute("UPDATE sequenced SET tx = '0', seq = 0, size = 0")
+    published = log.files.store.get("checkpoint")
+    await log.writer.append(a_record(2))
+
+    with pytest.raises(LogShortened):
+        await log.sequence()
+
+    assert log.files.store.get("checkpoint") == published
+
+
+async def test_the_log_role_can_only_add_records(log: Log):
+    await log.writer.append(a_record(1))
+    async with await AsyncConnection.connect(log.dsns.log) as db:
+        for statement in ("DELETE FROM record", "UPDATE record SET leaf = ''", "TRUNCATE record"):
+            with pytest.raises(Exception, match="permission denied"):
+                await db.execute(statement)
+            await db.rollback()
+
+
+async def test_only_one_sequencer_runs(log: Log):
+    async with (
+        await AsyncConnection.connect(log.dsns.app) as first,
+        await AsyncConnection.connect(log.dsns.app) as second,
+    ):
+        assert await queries.take_sequencer_lock(first)
+        assert not await queries.take_sequencer_lock(second)
+
+
+async def test_a_nonce_is_taken_once_by_whichever_gateway_asks(database: DatabaseDsns):
+    gateways = [SeenMessages(database.app), SeenMessages(database.app)]
+    for gateway in gateways:
+        await gateway.start()
+    try:
+        await gateways[0].take("key", "nonce-1", 2_000_000_000)
+        await gateways[1].take("key", "nonce-2", 2_000_000_000)
+        for gateway in gateways:
+            with pytest.raises(Replayed):
+                await gateway.take("key", "nonce-1", 2_000_000_000)
+        await gateways[0].take("another key", "nonce-1", 2_000_000_000)
+        twice = await asyncio.gather(
+            *(gateways[0].take("key", "nonce-3", 2_000_000_000) for _ in range(2)), return_exceptions=True
+        )
+        assert [type(result) for result in twice].count(Replayed) == 1
+    finally:
+        for gateway in gateways:
+            await gateway.stop()
+
+
+def test_a_record_keeps_the_key_order_of_format_1_and_stays_small():
+    leaf = write_record(a_record(1))
+
+    assert list(json.loads(leaf)) == [
+        "v", "side", "exchange_id", "at", "node", "consumer", "provider", "resource", "way", "purpose", "ground",
+        "agreement", "decision_digest", "outcome", "reason", "target_commitment", "request_signature_digest",
+        "response_signature_digest", "body_digest", "bytes", "rows", "subjects", "peer_record",
+    ]  # fmt: skip
+    assert len(leaf) < 1024
