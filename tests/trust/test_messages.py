@@ -1,4 +1,4 @@
-"""The message profile: what is signed arrives unchanged, fresh and bound to its request, or is refused with the reason."""
+"""The message profile: a message arrives unchanged, fresh and bound to its request, or is refused with the reason."""
 
 from __future__ import annotations
 
