@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 
@@ -218,8 +218,7 @@ class _Shape:
     fields: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """The two signature fields of a message, taken apart; nothing in here is trusted yet."""
 
     parameters: str
@@ -250,7 +249,7 @@ def _shape(identifiers: list[str], fields: tuple[str, ...]) -> _Shape:
 
 
 def _present(headers: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(name for name in FIELDS_COVERED_WHEN_PRESENT if name in headers)
+    return tuple([name for name in FIELDS_COVERED_WHEN_PRESENT if name in headers])
 
 
 def _field_values(headers: Mapping[str, str], fields: tuple[str, ...]) -> list[str]:
@@ -264,19 +263,28 @@ def _field_values(headers: Mapping[str, str], fields: tuple[str, ...]) -> list[s
         ) from None
 
 
-# A value in a signature base: printable ASCII with no space at either end.  RFC 9421, section 2.1 would have the
-# verifier strip and unfold; here such a value is refused, so that no two spellings share one signature.
-_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-
-
 def _base(shape: _Shape, values: list[str], parameters: str) -> bytes:
-    for value in values:
-        if not _VALUE.fullmatch(value):
-            raise MessageRefused(
-                T("A signed part of the message is empty or holds a character that may not be signed."),
-                mend=T("Send printable ASCII without space at either end, each field on one line."),
-            )
+    if not _may_be_signed(values):
+        raise MessageRefused(
+            T("A signed part of the message is empty or holds a character that may not be signed."),
+            mend=T("Send printable ASCII without space at either end, each field on one line."),
+        )
     return (shape.template % (*values, parameters)).encode("ascii")
+
+
+def _may_be_signed(values: list[str]) -> bool:
+    """Whether each value is printable ASCII, not empty, on one line, with no space at either end.
+
+    RFC 9421, section 2.1 would have the verifier strip and unfold; here such a value is refused, so that no two
+    spellings share one signature.  All values are looked at together: one by one costs five times as much.
+    """
+    framed = "\n" + "\n".join(values) + "\n"
+    return (
+        framed.count("\n") == len(values) + 1
+        and framed.isascii()
+        and framed.replace("\n", "").isprintable()
+        and not ("\n\n" in framed or "\n " in framed or " \n" in framed)
+    )
 
 
 # Quoted parameters hold printable ASCII without quote and backslash, so nothing in them needs unescaping.
@@ -306,7 +314,11 @@ def _sign(key: EllipticCurvePrivateKey, shape: _Shape, values: list[str], parame
 # other spelling of the same bytes is refused because an answer covers this field as text.
 _SIGNATURE = re.compile(LABEL + r"=:([A-Za-z0-9+/]{85}[AQgw]==):")
 _PARAMETER = re.compile(r';([a-z]+)=(?:([1-9][0-9]{0,11})|"([!#-\[\]-~]{1,128})")')
-_PARAMETER_NAMES = ("created", "expires", "keyid", "nonce", "tag")
+_PARAMETERS_AS_WE_WRITE = re.compile(
+    r';created=([1-9][0-9]{0,11});expires=([1-9][0-9]{0,11});nonce="([A-Za-z0-9_-]{22})";keyid="([!#-\[\]-~]{1,128})"'
+    f';tag="{TAG}"'
+)
+_OPENING = f"{LABEL}="
 
 
 def _signature_of(headers: Mapping[str, str], shape: _Shape) -> _Found:
@@ -318,51 +330,41 @@ def _signature_of(headers: Mapping[str, str], shape: _Shape) -> _Found:
             mend=T("Sign it with the member's key; see the profile lienthong-1 in the documentation."),
         )
     sent = _SIGNATURE.fullmatch(signature)
-    if sent is None or not signature_input.startswith(f"{LABEL}=("):
+    if sent is None or not signature_input.startswith(_OPENING):
         raise MessageRefused(T("The message must carry exactly one signature, labelled lt, of 64 bytes."))
-    components, closing, rest = signature_input[len(LABEL) + 1 :].partition(")")
-    if components + closing != shape.components:
+    parameters = signature_input[len(_OPENING) + len(shape.components) :]
+    if not signature_input.startswith(shape.components, len(_OPENING)):
         raise UncoveredComponent(
             T("The signature must cover exactly these parts, in this order: {components}"),
             components=shape.components,
         )
-    numbers, texts = _parameter_values(rest)
-    if texts["tag"] != TAG or not _NONCE.fullmatch(texts["nonce"]):
-        raise MessageRefused(T("The signature is not one of the profile lienthong-1."))
-    return _Found(
-        parameters=rest,
-        raw=base64.b64decode(sent.group(1)),
-        created=numbers["created"],
-        expires=numbers["expires"],
-        nonce=texts["nonce"],
-        keyid=texts["keyid"],
-    )
+    ours = _PARAMETERS_AS_WE_WRITE.fullmatch(parameters)
+    created, expires, nonce, keyid = ours.groups() if ours else _parameters_in_any_order(parameters)
+    return _Found(parameters, base64.b64decode(sent.group(1)), int(created), int(expires), nonce, keyid)
 
 
-def _parameter_values(text: str) -> tuple[dict[str, int], dict[str, str]]:
-    """The five parameters, each once, in any order (RFC 9421 leaves it to the signer), and no sixth.
+def _parameters_in_any_order(text: str) -> tuple[str, str, str, str]:
+    """``created``, ``expires``, ``nonce`` and ``keyid`` as another signer may have put them; RFC 9421 fixes no order.
 
-    ``alg`` is refused with all others: the algorithm follows from the key in the directory.
+    Each of the five once and no sixth: ``alg`` is refused too, the algorithm follows from the key in the directory.
     """
-    numbers: dict[str, int] = {}
+    numbers: dict[str, str] = {}
     texts: dict[str, str] = {}
-    end = count = 0
-    while end < len(text):
-        parameter = _PARAMETER.match(text, end)
-        if parameter is None:
-            break
+    end = 0
+    while parameter := _PARAMETER.match(text, end):
         name, number, quoted = parameter.groups()
+        if name in numbers or name in texts:
+            break
         if number is None:
             texts[name] = quoted
         else:
-            numbers[name] = int(number)
+            numbers[name] = number
         end = parameter.end()
-        count += 1
-    if end != len(text) or count != len(_PARAMETER_NAMES) or {*numbers} != {"created", "expires"} or len(texts) != 3:
+    if end != len(text) or {*numbers} != {"created", "expires"} or {*texts} != {"keyid", "nonce", "tag"}:
         raise MessageRefused(_WRONG_PARAMETERS)
-    if {*texts} != {"keyid", "nonce", "tag"}:
-        raise MessageRefused(_WRONG_PARAMETERS)
-    return numbers, texts
+    if texts["tag"] != TAG or not _NONCE.fullmatch(texts["nonce"]):
+        raise MessageRefused(T("The signature is not one of the profile lienthong-1."))
+    return numbers["created"], numbers["expires"], texts["nonce"], texts["keyid"]
 
 
 _WRONG_PARAMETERS = T("The signature must carry created, expires, nonce, keyid and tag, each once, and nothing else.")
