@@ -286,6 +286,11 @@ def test_many_different_wishes_do_not_fill_the_memory() -> None:
     grants = agreement.grants["HP-01", "call"]
     assert len(grants[0].narrowed) <= 256
 
+    for number in range(600):
+        assert agreement.decide(a_request(purpose=f"p{number}")).purpose == f"p{number}"
+
+    assert len(agreement.refusals) <= 256
+
 
 # Properties over small worlds, where every combination of agreements and requests meets.
 

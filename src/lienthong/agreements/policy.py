@@ -28,7 +28,7 @@ Reason = Literal[
 _NEARNESS: Final[dict[Reason, int]] = {reason: nearness for nearness, reason in enumerate(get_args(Reason))}
 _NOTHING: Final[Mapping[str, MaskKind]] = MappingProxyType({})
 _NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
-_NARROWED_LIMIT: Final = 256
+_KEPT_LIMIT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Grant:
             return None
         masks = {name: kind for name, kind in self.whole.masks.items() if name in wanted}
         decision = _sealed(replace(self.whole, fields=tuple(sorted(wanted)), masks=MappingProxyType(masks)))
-        if len(self.narrowed) >= _NARROWED_LIMIT:
+        if len(self.narrowed) >= _KEPT_LIMIT:
             self.narrowed.clear()
         self.narrowed[wanted] = decision
         return decision
@@ -188,6 +188,8 @@ class Compiled:
     prefix: str
     bans: tuple[_Ban, ...]
     grants: Mapping[tuple[str, Way], tuple[_Grant, ...]]
+    refusals: dict[tuple[object, ...], Decision] = field(default_factory=dict, compare=False, repr=False)
+    """Refusals already made; like narrowed decisions they are values, so keeping them changes nothing."""
 
     def decide(self, request: Request, uses_today: int = 0) -> Decision:
         """The decision of this agreement alone.  ``uses_today`` counts what its quota counts: uses since midnight."""
@@ -240,7 +242,11 @@ class Compiled:
 
     def refuse(self, reason: Reason, request: Request, **facts: str) -> Decision:
         """A refusal that names this agreement."""
-        return _sealed(
+        key = (reason, request.purpose, request.way, tuple(facts.values()))
+        known = self.refusals.get(key)
+        if known is not None:
+            return known
+        decision = _sealed(
             Decision(
                 permit=False,
                 reason=reason,
@@ -252,6 +258,10 @@ class Compiled:
                 facts=facts or _NO_FACTS,
             )
         )
+        if len(self.refusals) >= _KEPT_LIMIT:
+            self.refusals.clear()
+        self.refusals[key] = decision
+        return decision
 
 
 def compile_agreement(agreement: Agreement, ended_at: datetime | None = None) -> Compiled:

@@ -1,0 +1,274 @@
+"""The tables of the directory at the national node: one question, one function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from lienthong.directory.contents import Contents
+from lienthong.directory.models import Contact, Member, MemberId, MemberKey, Node, NodeId, Purpose, Rule, System
+from lienthong.law.text import sort_key
+
+Connection: TypeAlias = AsyncConnection[Any]
+"""A connection of any row factory; the caller owns the transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryVersion:
+    """One signed version as it was published."""
+
+    version: int
+    content_digest: str
+    issued: datetime
+    expires: datetime
+    envelope: bytes
+
+
+async def whole_directory(db: Connection) -> Contents:
+    """All the tables say, each part in the order of its ids."""
+    keys = await _keys_by_member(db)
+    hosted = await _members_by_node(db)
+    return Contents(
+        members=tuple(
+            [_member(row, keys.get(row["id"], ())) for row in await _rows(db, "SELECT * FROM member ORDER BY id")]
+        ),
+        systems=tuple(
+            [
+                System(**row)
+                for row in await _rows(db, "SELECT id, name_vi, name_en, default_purpose FROM system ORDER BY id")
+            ]
+        ),
+        nodes=tuple(
+            [_node(row, hosted.get(row["id"], ())) for row in await _rows(db, "SELECT * FROM node ORDER BY id")]
+        ),
+        purposes=tuple([Purpose(**row) for row in await _rows(db, "SELECT * FROM purpose ORDER BY code")]),
+        rules=tuple([Rule(**row) for row in await _rows(db, "SELECT * FROM rule ORDER BY provider, document")]),
+        authorities=tuple([row["certificate"] for row in await _rows(db, "SELECT * FROM authority ORDER BY 1")]),
+    )
+
+
+async def _rows(db: Connection, question: str, **values: object) -> list[dict[str, Any]]:
+    async with db.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(question.encode(), values)
+        return await cursor.fetchall()
+
+
+async def _keys_by_member(db: Connection) -> Mapping[str, tuple[MemberKey, ...]]:
+    keys: dict[str, tuple[MemberKey, ...]] = {}
+    for row in await _rows(db, "SELECT * FROM member_key ORDER BY member, valid_from, keyid"):
+        member = row.pop("member")
+        keys[member] = (*keys.get(member, ()), MemberKey(**row))
+    return keys
+
+
+async def _members_by_node(db: Connection) -> Mapping[str, tuple[MemberId, ...]]:
+    hosted: dict[str, tuple[MemberId, ...]] = {}
+    for row in await _rows(db, "SELECT node, member FROM node_member ORDER BY node, member"):
+        hosted[row["node"]] = (*hosted.get(row["node"], ()), MemberId(row["member"]))
+    return hosted
+
+
+def _member(row: Mapping[str, Any], keys: tuple[MemberKey, ...]) -> Member:
+    contact = Contact(row["contact_name"], row["contact_position"], row["contact_phone"], row["contact_email"])
+    own = {name: row[name] for name in Member.__slots__ if name in row}
+    return Member(**own, contact=contact, keys=keys)
+
+
+def _node(row: Mapping[str, Any], members: tuple[MemberId, ...]) -> Node:
+    own = dict(row)
+    certificates, capabilities = tuple(own.pop("tls_sha256")), tuple(own.pop("capabilities"))
+    return Node(**own, members=members, tls_sha256=certificates, capabilities=capabilities)
+
+
+async def member_by_id(db: Connection, member_id: MemberId) -> Member | None:
+    """The member with this id, without its keys."""
+    rows = await _rows(db, "SELECT * FROM member WHERE id = %(id)s", id=member_id)
+    return _member(rows[0], ()) if rows else None
+
+
+async def node_exists(db: Connection, node_id: NodeId) -> bool:
+    """Whether a node has this id."""
+    return bool(await _rows(db, "SELECT 1 FROM node WHERE id = %(id)s", id=node_id))
+
+
+async def node_with_certificate(db: Connection, sha256: str) -> str | None:
+    """The id of the node that already shows this certificate."""
+    rows = await _rows(db, "SELECT id FROM node WHERE %(sha256)s = ANY (tls_sha256)", sha256=sha256)
+    return rows[0]["id"] if rows else None
+
+
+async def insert_member(db: Connection, member: Member) -> bool:
+    """Write a new member without its keys; False when the id was ever given."""
+    cursor = await db.execute(
+        """
+        INSERT INTO member (id, name_vi, name_en, sort_key, kind, block, parent, verified, security_level,
+                            contact_name, contact_position, contact_phone, contact_email)
+        VALUES (%(id)s, %(name_vi)s, %(name_en)s, %(sort_key)s, %(kind)s, %(block)s, %(parent)s, %(verified)s,
+                %(security_level)s, %(contact_name)s, %(contact_position)s, %(contact_phone)s, %(contact_email)s)
+        ON CONFLICT (id) DO NOTHING
+        """,
+        {name: getattr(member, name) for name in Member.__slots__ if name not in ("keys", "contact")}
+        | {f"contact_{name}": getattr(member.contact, name) for name in Contact.__slots__}
+        | {"sort_key": sort_key(member.name_vi)},
+    )
+    return cursor.rowcount == 1
+
+
+async def mark_closed(db: Connection, member_id: MemberId, successor: MemberId | None, day: date) -> None:
+    """Close a member for good."""
+    await db.execute(
+        "UPDATE member SET state = 'closed', successor = %(successor)s, closed_on = %(day)s WHERE id = %(id)s",
+        {"id": member_id, "successor": successor, "day": day},
+    )
+
+
+async def insert_system(db: Connection, system: System, member: MemberId) -> bool:
+    """Write a new system; False when the id was given before."""
+    cursor = await db.execute(
+        """
+        INSERT INTO system (id, member, name_vi, name_en, default_purpose)
+        VALUES (%(id)s, %(member)s, %(name_vi)s, %(name_en)s, %(default_purpose)s)
+        ON CONFLICT (id) DO NOTHING
+        """,
+        {name: getattr(system, name) for name in System.__slots__} | {"member": member},
+    )
+    return cursor.rowcount == 1
+
+
+async def replace_node(db: Connection, node: Node) -> None:
+    """Write a node as it now is, and let it act for its members, and for them alone."""
+    values = {name: getattr(node, name) for name in Node.__slots__}
+    values |= {"tls_sha256": list(node.tls_sha256), "capabilities": list(node.capabilities)}
+    values |= {"members": list(node.members)}
+    await db.execute(
+        """
+        INSERT INTO node (id, operator, peer_url, public_url, tls_sha256, log_origin, log_key, platform, runs_on,
+                          security_level, capabilities)
+        VALUES (%(id)s, %(operator)s, %(peer_url)s, %(public_url)s, %(tls_sha256)s, %(log_origin)s, %(log_key)s,
+                %(platform)s, %(runs_on)s, %(security_level)s, %(capabilities)s)
+        ON CONFLICT (id) DO UPDATE
+           SET operator = excluded.operator, peer_url = excluded.peer_url, public_url = excluded.public_url,
+               tls_sha256 = excluded.tls_sha256, log_origin = excluded.log_origin, log_key = excluded.log_key,
+               platform = excluded.platform, runs_on = excluded.runs_on,
+               security_level = excluded.security_level, capabilities = excluded.capabilities
+        """,
+        values,
+    )
+    await db.execute("DELETE FROM node_member WHERE node = %(id)s AND member <> ALL (%(members)s)", values)
+    await db.execute(
+        """
+        INSERT INTO node_member (member, node) SELECT unnest(%(members)s::text[]), %(id)s
+        ON CONFLICT (member) DO UPDATE SET node = excluded.node
+        """,
+        values,
+    )
+
+
+async def insert_key(db: Connection, member: MemberId, key: MemberKey) -> bool:
+    """Write a new key; False when the same key is registered already."""
+    cursor = await db.execute(
+        """
+        INSERT INTO member_key (keyid, member, node, jwk, valid_from, valid_to)
+        VALUES (%(keyid)s, %(member)s, %(node)s, %(jwk)s, %(valid_from)s, %(valid_to)s)
+        ON CONFLICT (keyid) DO NOTHING
+        """,
+        {name: getattr(key, name) for name in MemberKey.__slots__} | {"member": member, "jwk": Jsonb(dict(key.jwk))},
+    )
+    return cursor.rowcount == 1
+
+
+async def shorten_key(db: Connection, keyid: str, valid_to: datetime) -> bool:
+    """Let a key end at ``valid_to`` if it would have ended later; False when there is no such key."""
+    cursor = await db.execute(
+        """
+        UPDATE member_key SET valid_to = greatest(valid_from, least(valid_to, %(valid_to)s)) WHERE keyid = %(keyid)s
+        """,
+        {"keyid": keyid, "valid_to": valid_to},
+    )
+    return cursor.rowcount == 1
+
+
+async def insert_purpose(db: Connection, purpose: Purpose) -> bool:
+    """Write a new purpose; False when the code was given before."""
+    cursor = await db.execute(
+        """
+        INSERT INTO purpose (code, member, title_vi, title_en, legal_basis, valid_from, valid_to, dpv)
+        VALUES (%(code)s, %(member)s, %(title_vi)s, %(title_en)s, %(legal_basis)s, %(valid_from)s, %(valid_to)s,
+                %(dpv)s)
+        ON CONFLICT (code) DO NOTHING
+        """,
+        {name: getattr(purpose, name) for name in Purpose.__slots__},
+    )
+    return cursor.rowcount == 1
+
+
+async def shorten_purpose(db: Connection, code: str, valid_to: date) -> bool:
+    """Let a purpose end on ``valid_to``; False when there is no such purpose."""
+    cursor = await db.execute(
+        "UPDATE purpose SET valid_to = greatest(valid_from, %(valid_to)s) WHERE code = %(code)s",
+        {"code": code, "valid_to": valid_to},
+    )
+    return cursor.rowcount == 1
+
+
+async def insert_rule(db: Connection, rule: Rule) -> None:
+    """Publish an agreement by rule; the same document twice is one."""
+    await db.execute(
+        """
+        INSERT INTO rule (document, provider, provider_jws) VALUES (%(document)s, %(provider)s, %(provider_jws)s)
+        ON CONFLICT (document) DO NOTHING
+        """,
+        {name: getattr(rule, name) for name in Rule.__slots__},
+    )
+
+
+async def delete_rule(db: Connection, document: bytes) -> bool:
+    """Take a published rule back; False when there was none."""
+    cursor = await db.execute("DELETE FROM rule WHERE document = %(document)s", {"document": document})
+    return cursor.rowcount == 1
+
+
+async def insert_authority(db: Connection, certificate: str) -> None:
+    """Accept the TLS chains of an authority."""
+    await db.execute(
+        "INSERT INTO authority (certificate) VALUES (%(certificate)s) ON CONFLICT DO NOTHING",
+        {"certificate": certificate},
+    )
+
+
+async def latest_version(db: Connection) -> DirectoryVersion | None:
+    """The newest published version; at any other time than the first, there is one."""
+    async with db.cursor(row_factory=class_row(DirectoryVersion)) as cursor:
+        await cursor.execute("SELECT * FROM directory_version ORDER BY version DESC LIMIT 1")
+        return await cursor.fetchone()
+
+
+async def insert_version(db: Connection, published: DirectoryVersion) -> None:
+    """Store a new version; of versions that say the same, only the newest is kept."""
+    values = {name: getattr(published, name) for name in DirectoryVersion.__slots__}
+    await db.execute(
+        """
+        DELETE FROM directory_version
+         WHERE content_digest = %(content_digest)s
+           AND version = (SELECT max(version) FROM directory_version)
+        """,
+        values,
+    )
+    await db.execute(
+        """
+        INSERT INTO directory_version (version, content_digest, issued, expires, envelope)
+        VALUES (%(version)s, %(content_digest)s, %(issued)s, %(expires)s, %(envelope)s)
+        """,
+        values,
+    )
+
+
+async def lock_publication(db: Connection) -> None:
+    """Wait until nobody else publishes; held to the end of the transaction."""
+    await db.execute("SELECT pg_advisory_xact_lock(hashtext('directory_version'))")
