@@ -30,9 +30,10 @@ needs_check_figures = pytest.mark.skipif(
 
 
 @needs_package
-def test_the_tool_builds_the_shipped_files_byte_for_byte() -> None:
+@pytest.mark.parametrize("tool", ["build_units.py", "build_agencies.py"])
+def test_the_tools_build_the_shipped_files_byte_for_byte(tool: str) -> None:
     done = subprocess.run(
-        [sys.executable, "tools/build_units.py", "--check"],
+        [sys.executable, f"tools/{tool}", "--check"],
         cwd=ROOT,
         env={"PYTHONPATH": "src", "PATH": "/usr/bin:/bin"},
         capture_output=True,

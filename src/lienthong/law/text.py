@@ -52,6 +52,12 @@ def fold(text: str) -> str:
     return _SPACES.sub(" ", "".join(kept).replace("đ", "d").replace("Đ", "d")).strip()
 
 
+def latin(text: str) -> str:
+    """``text`` in plain Latin letters with its case kept, for names in English: ``Đắk Lắk`` becomes ``Dak Lak``."""
+    kept = (mark for mark in unicodedata.normalize("NFD", visible(text)) if unicodedata.category(mark) != "Mn")
+    return "".join(kept).replace("đ", "d").replace("Đ", "D")
+
+
 def sort_key(text: str) -> bytes:
     """Bytes whose order is the Vietnamese order of ``text``: letters first, then tones, then lower before upper case.
 
