@@ -6,14 +6,13 @@ or refuses with the reason, whose side it is on and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import ClassVar, Final
 
 from lienthong.access.models import AgreementRef, Use
-from lienthong.agreements.index import AgreementIndex
-from lienthong.agreements.policy import Decision, Reason, Request, decide_among
+from lienthong.agreements.policy import Compiled, Decision, Reason, Request, decide_among
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import DatasetId, SystemId, member_of
 from lienthong.errors import Problem, Side
@@ -103,11 +102,15 @@ class Quota:
         self.used[agreement] = self.today(agreement, at) + 1
 
 
-class Gate:
-    """Admits uses under the agreements in ``index`` and the purposes of the directory."""
+FindAgreements = Callable[[SystemId, tuple[str, ...]], Sequence[Compiled]]
+"""Agreements in force that might cover a system's use of one of these targets."""
 
-    def __init__(self, index: AgreementIndex, snapshot: Callable[[], Snapshot], quota: Quota | None = None) -> None:
-        self._index = index
+
+class Gate:
+    """Admits uses under the agreements that ``find`` knows and the purposes of the directory."""
+
+    def __init__(self, find: FindAgreements, snapshot: Callable[[], Snapshot], quota: Quota | None = None) -> None:
+        self._find = find
         self._snapshot = snapshot
         self.quota = quota or Quota()
 
@@ -120,7 +123,7 @@ class Gate:
             return own_use(use)
         service, dataset = targets_of(use.resource)
         decision = decide_among(
-            self._index.find(SystemId(use.consumer), (service, dataset)),
+            self._find(SystemId(use.consumer), (service, dataset)),
             Request(
                 consumer=SystemId(use.consumer),
                 target=service,

@@ -39,22 +39,25 @@ class ReceiptMaker:
     seal: Seal
     synthetic: bool
 
-    async def receipt(self, db: AsyncConnection, hash_hex: str) -> dict[str, object]:
+    async def receipt(self, db: AsyncConnection, hash_hex: str, *, to_owner: bool = False) -> dict[str, object]:
         """The receipt of the record with this hash; ``proof`` is None until a checkpoint covers the record.
 
-        Raises NoSuchRecord.
+        The signed messages are shown to the public only when the call's address held nothing of the caller's own
+        (a foreign client may have put a personal number there); ``to_owner`` gets them always.  Raises NoSuchRecord.
         """
         stored = await queries.stored_record(db, _hash_bytes(hash_hex))
         if stored is None:
             raise _missing(hash_hex)
         detail = self._detail(stored)
+        shown = to_owner or detail.get("plain_target") is True
         return {
             "format": RECEIPT_FORMAT,
             "node": self.node,
             "synthetic": self.synthetic,
             "record": stored.leaf.decode(),
             "record_hash": stored.hash.hex(),
-            "messages": detail.get("messages"),
+            "messages": detail.get("messages") if shown else None,
+            "withheld": None if shown or "messages" not in detail else "messages",
             "log": {"origin": self.log.origin, "key": self.log.verifier_key},
             "proof": await self.proof(db, stored),
         }

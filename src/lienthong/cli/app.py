@@ -70,7 +70,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def lienthong(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Liên Thông: one agreement, three ways to use the data, and every use leaves a receipt."""
 

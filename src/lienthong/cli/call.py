@@ -50,7 +50,9 @@ def call(
             say(T("Record: {record}"), record=record)
     if status >= 400:
         detail = readable(body)
-        raise typer.Exit(1 if as_json else show_problem_body(detail if isinstance(detail, dict) else {"detail": detail}))
+        raise typer.Exit(
+            1 if as_json else show_problem_body(detail if isinstance(detail, dict) else {"detail": detail})
+        )
 
 
 def save_receipt(node: str, record: str, path: Path) -> None:

@@ -77,7 +77,13 @@ def show_problem_body(body: Mapping[str, object]) -> int:
 
 
 def ask(
-    url: str, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None, timeout_s: float = 90
+    url: str,
+    method: str,
+    path: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 90,
 ) -> tuple[int, Mapping[str, str], bytes]:
     """One plain HTTP request to a node: status, lower-case header fields, body.  Raises NodeUnreachable."""
     parts = urlsplit(url)

@@ -32,7 +32,7 @@ from lienthong.exchange.signed import (
 )
 from lienthong.i18n import T
 from lienthong.tables.models import View
-from lienthong.tables.read import page_json, wanted_from_call
+from lienthong.tables.page import page_json, wanted_from_call
 from lienthong.trust.digest import content_digest
 from lienthong.trust.seal import commitment, new_salt
 

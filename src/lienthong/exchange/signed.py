@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import base64
 import os
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import ClassVar, cast
-from urllib.parse import urlsplit
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lienthong.directory.document import Snapshot
-from lienthong.directory.models import MemberId, MemberKey, Node, SystemId, member_of, read_system_id
+from lienthong.directory.models import MemberId, Node, SystemId, member_of, read_system_id
 from lienthong.errors import Problem, Side
 from lienthong.exchange.answer import Answer, Headers
-from lienthong.exchange.client import HttpClient, Origin
+from lienthong.exchange.client import HttpClient
+from lienthong.exchange.peer import PeerOrigins
 from lienthong.i18n import T
 from lienthong.trust.digest import content_digest, verify_content_digest
-from lienthong.trust.keys import PublicKey, public_from_jwk
+from lienthong.trust.keys import PublicKey
 from lienthong.trust.messages import (
     ABSENT,
     Signed,
@@ -47,15 +47,6 @@ class StrangerRefused(Problem):
     status: ClassVar[int] = 403
     side: ClassVar[Side] = "consumer"
     title: ClassVar[str] = T("The other node is not known here")
-
-
-class ProviderUnknown(Problem):
-    """No active node of the directory serves the member asked for."""
-
-    kind: ClassVar[str] = "unknown-member"
-    status: ClassVar[int] = 404
-    side: ClassVar[Side] = "caller"
-    title: ClassVar[str] = T("No such member")
 
 
 class AnswerNotProven(Problem):
@@ -151,26 +142,21 @@ class PeerLink:
         client: HttpClient,
         snapshot: Callable[[], Snapshot],
         keys: Mapping[MemberId, LocalKey],
-        tls: ssl.SSLContext,
+        origins: PeerOrigins,
     ) -> None:
         self._client = client
         self._snapshot = snapshot
         self._keys = keys
-        self._tls = tls
+        self._origins = origins
 
     async def send(self, message: Message, provider: MemberId, *, deadline_s: float, max_body: int) -> Exchanged:
         """Send ``message`` to the node of ``provider`` and return the proven answer, whatever its status.
 
-        Raises ProviderUnknown, AnswerNotProven, or the client's problems of an unreachable or misbehaving node.
+        Raises the directory's problems of an unknown or closed member, AnswerNotProven, or the client's problems of an
+        unreachable or misbehaving node.
         """
         snapshot = self._snapshot()
-        node = snapshot.node_of(provider)
-        if node is None:
-            raise ProviderUnknown(
-                T("No active node of the directory serves {member}."),
-                mend=T("Check the member's code; a merged member is served by its successor."),
-                member=provider,
-            )
+        node = snapshot.serving_node(provider)
         local = self._keys[member_of(message.consumer)]
         sent: list[tuple[Signed, str]] = []
 
@@ -180,7 +166,7 @@ class PeerLink:
             return headers
 
         answer = await self._client.request(
-            self._origin(node),
+            self._origins.origin(node.peer_url, node.tls_sha256),
             "POST",
             message.target,
             signed_headers,
@@ -191,10 +177,6 @@ class PeerLink:
         signed, nonce = sent[-1]
         verified, record = proven(answer, signed, nonce, provider, snapshot)
         return Exchanged(signed, local.keyid, answer, verified, record)
-
-    def _origin(self, node: Node) -> Origin:
-        parts = urlsplit(node.peer_url)
-        return Origin(parts.hostname or "", parts.port or 443, tls=self._tls, pins=frozenset(node.tls_sha256))
 
 
 def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[Headers, Signed, str]:
@@ -353,20 +335,9 @@ def _given(value: str) -> str | None:
 
 def _member_key(snapshot: Snapshot, keyid: str, member: MemberId) -> PublicKey | None:
     found = snapshot.key(keyid)
-    return _public_key(found[0]) if found and found[1].id == member else None
+    return snapshot.signing_key(keyid, datetime.now(UTC)) if found and found[1].id == member else None
 
 
 def _node_key(snapshot: Snapshot, keyid: str, node: Node) -> PublicKey | None:
     found = snapshot.key(keyid)
-    return _public_key(found[0]) if found and found[0].node == node.id else None
-
-
-# A key's id is the thumbprint of the key, so an id never comes to stand for another key.
-_PUBLIC_KEYS: dict[str, PublicKey] = {}
-
-
-def _public_key(key: MemberKey) -> PublicKey:
-    found = _PUBLIC_KEYS.get(key.keyid)
-    if found is None:
-        found = _PUBLIC_KEYS[key.keyid] = public_from_jwk(key.jwk)
-    return found
+    return snapshot.signing_key(keyid, datetime.now(UTC)) if found and found[0].node == node.id else None

@@ -1,0 +1,104 @@
+"""The log over HTTP: checkpoint, tiles and entry bundles as static files, receipts and recent entries as JSON.
+
+Everything here is public: leaves hold no personal data.  A receipt whose call put something into its address is given
+whole only on the client listener, because an address may name a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from psycopg_pool import AsyncConnectionPool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from lienthong.access import queries
+from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
+from lienthong.access.models import instant
+from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
+from lienthong.i18n import T
+
+MOST_ENTRIES = 500
+FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+FRESH = {"Cache-Control": "no-cache"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def log_routes(pool: AsyncConnectionPool, files: LogFiles, receipts: ReceiptMaker) -> list[BaseRoute]:
+    """The routes under ``/log`` and the list of recent uses."""
+    routes: dict[str, Handler] = {
+        "/log/checkpoint": _file(files, CHECKPOINT_FILE, FRESH),
+        "/log/key": _file(files, KEY_FILE, FRESH),
+        "/log/tile/{path:path}": _tile(files),
+        "/log/receipt/{record_hash}": _receipt(pool, receipts),
+        "/log/proof/{record_hash}": _proof(pool, receipts),
+        "/v1/uses": _uses(pool),
+    }
+    return [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
+
+
+def _file(files: LogFiles, key: str, headers: dict[str, str]) -> Handler:
+    async def read(_: Request) -> Response:
+        content = files.store.get(key)
+        if content is None:
+            raise NoSuchRecord(T("The log has no checkpoint yet."), mend=T("Ask again in a second."))
+        return Response(content, media_type="text/plain; charset=utf-8", headers=headers)
+
+    return read
+
+
+def _tile(files: LogFiles) -> Handler:
+    async def read(request: Request) -> Response:
+        content = files.store.get("tile/" + request.path_params["path"])
+        if content is None:
+            raise NoSuchRecord(T("The log has no such tile."), mend=T("Read the checkpoint: it tells the log's size."))
+        return Response(content, media_type="application/octet-stream", headers=FOREVER)
+
+    return read
+
+
+def _receipt(pool: AsyncConnectionPool, receipts: ReceiptMaker) -> Handler:
+    async def read(request: Request) -> Response:
+        async with pool.connection() as db:
+            return JSONResponse(await receipts.receipt(db, request.path_params["record_hash"]), headers=FRESH)
+
+    return read
+
+
+def _proof(pool: AsyncConnectionPool, receipts: ReceiptMaker) -> Handler:
+    async def read(request: Request) -> Response:
+        async with pool.connection() as db:
+            proof = (await receipts.receipt(db, request.path_params["record_hash"]))["proof"]
+        if proof is None:
+            raise NoSuchRecord(T("No checkpoint covers the record yet."), mend=T("Ask again in a second."))
+        return PlainTextResponse(str(proof), headers=FRESH)
+
+    return read
+
+
+def _uses(pool: AsyncConnectionPool) -> Handler:
+    async def read(request: Request) -> Response:
+        limit = _bounded(request.query_params.get("limit"), 50, MOST_ENTRIES)
+        before = _bounded(request.query_params.get("before"), 0, 2**62) or None
+        async with pool.connection() as db:
+            entries = await queries.recent_entries(db, limit, before)
+            counted = await queries.counts(db)
+        return JSONResponse(
+            {
+                "uses": [asdict(entry) | {"hash": entry.hash.hex(), "at": instant(entry.at)} for entry in entries],
+                "counts": [
+                    {"side": side, "way": way, "outcome": outcome, "count": count}
+                    for side, way, outcome, count in counted
+                ],
+            },
+            headers=FRESH,
+        )
+
+    return read
+
+
+def _bounded(text: str | None, default: int, most: int) -> int:
+    return min(int(text), most) if text and text.isascii() and text.isdigit() and len(text) < 19 else default

@@ -1,0 +1,70 @@
+"""The peer listener's door: bytes in, the provider's signed answer out; a stranger gets a problem and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import orjson
+import structlog
+
+from lienthong.errors import Problem
+from lienthong.exchange.listen import read_body
+from lienthong.exchange.provide import PeerAnswer, PeerRequest, Provider, problem_done
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+
+log = structlog.get_logger("lienthong.peer")
+
+
+class PeerDoor:
+    """An ASGI application over one Provider."""
+
+    def __init__(self, provider: Provider, max_body: int) -> None:
+        self._provider = provider
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        http = cast("HTTPScope", scope)
+        state = cast("dict[str, object]", http.get("state", {}))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http["headers"]}
+        try:
+            request = PeerRequest(
+                target=cast("bytes", state["target"]),
+                headers=headers,
+                body=await read_body(receive, self._max_body),
+                certificate=cast("str | None", state["peer"]),
+            )
+            answer = await self._provider.answer(request)
+        except Problem as problem:
+            log.warning(
+                "peer.refused", kind=problem.kind, status=problem.status, exchange=headers.get("lienthong-exchange")
+            )
+            answer = plain_problem(problem)
+        except Exception as failed:
+            log.error("peer.failed", error=type(failed).__name__, exc_info=failed)
+            answer = plain_problem(Problem("The node met an error that it does not know."))
+        await send_answer(
+            send,
+            answer.status,
+            [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers.items()],
+            answer.body,
+        )
+
+
+def plain_problem(problem: Problem) -> PeerAnswer:
+    """``problem`` without a signature: what strangers get."""
+    done = problem_done(problem)
+    return PeerAnswer(done.status, {"content-type": done.content_type}, done.body)
+
+
+async def send_answer(send: ASGISendCallable, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer with its length."""
+    fields = [*headers, (b"content-length", str(len(body)).encode("ascii"))]
+    await send({"type": "http.response.start", "status": status, "headers": fields, "trailers": False})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def json_body(value: object) -> bytes:
+    """``value`` as JSON bytes."""
+    return orjson.dumps(value)

@@ -1,0 +1,115 @@
+"""The jobs process: follow the directory, sequence the log, forget old nonces; on the national node also publish."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import aiohttp
+import psycopg
+import structlog
+
+from lienthong.access import queries
+from lienthong.access.seen import SeenMessages
+from lienthong.access.sequence import Sequencer
+from lienthong.config import Settings
+from lienthong.directory.document import DirectoryMalformed
+from lienthong.directory.follow import Follower
+from lienthong.directory.publish import publish_directory
+from lienthong.errors import Problem
+from lienthong.i18n import T
+from lienthong.node.local import Local, open_local
+from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
+from lienthong.storage.objects import ObjectStore
+
+log = structlog.get_logger("lienthong.jobs")
+FIRST_DIRECTORY_WAIT_S = 0.25
+DIRECTORY_EVERY_S = 5.0
+PUBLISH_EVERY_S = 1.0
+SWEEP_EVERY_S = 30.0
+
+
+async def run_jobs(settings: Settings) -> None:
+    """Run all jobs until the process is told to stop."""
+    local = await open_local(settings, connections=3)
+    jobs: list[Callable[[], Awaitable[None]]] = [
+        lambda: sequence_log(local),
+        lambda: follow_directory(local),
+        lambda: sweep_nonces(local),
+    ]
+    if settings.national:
+        jobs.append(lambda: publish_versions(local))
+    async with asyncio.TaskGroup() as group:
+        for job in jobs:
+            group.create_task(_for_ever(job))
+
+
+async def sequence_log(local: Local) -> None:
+    """Give records their places, as long as this process holds the sequencer's lock."""
+    sequencer = Sequencer(local.files, local.keyring.ed25519(LOG_KEY))
+    async with await psycopg.AsyncConnection.connect(local.dsns.app) as db:
+        while not await queries.take_sequencer_lock(db):
+            await db.commit()
+            await asyncio.sleep(1.0)
+        await db.commit()
+        await sequencer.publish_newest(db)
+        while True:
+            placed = await sequencer.step(db)
+            if placed == 0:
+                await asyncio.sleep(local.settings.checkpoint_interval_s)
+
+
+async def follow_directory(local: Local) -> None:
+    """Fetch, verify and keep the directory; the last good version stays when anything is wrong."""
+    anchor = local.settings.directory_anchor
+    while anchor is None or not anchor.exists():
+        await asyncio.sleep(FIRST_DIRECTORY_WAIT_S)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+        follower = Follower(
+            lambda: _fetch(session, local.settings.directory_url),
+            json.loads(anchor.read_text("utf-8")),
+            ObjectStore(local.settings.data),
+        )
+        while True:
+            try:
+                await follower.refresh(datetime.now(UTC))
+            except (Problem, aiohttp.ClientError, TimeoutError) as failed:
+                log.warning("directory.not-refreshed", error=getattr(failed, "kind", type(failed).__name__))
+            await asyncio.sleep(FIRST_DIRECTORY_WAIT_S if follower.snapshot is None else DIRECTORY_EVERY_S)
+
+
+async def publish_versions(local: Local) -> None:
+    """On the national node: sign a new version when something changed or the last one ages."""
+    key = local.keyring.es256(DIRECTORY_KEY)
+    while True:
+        async with local.pool.connection() as db:
+            await publish_directory(db, key, datetime.now(UTC))
+        await asyncio.sleep(PUBLISH_EVERY_S)
+
+
+async def sweep_nonces(local: Local) -> None:
+    """Forget nonces whose messages are stale by now."""
+    seen = SeenMessages(local.dsns.app)
+    while True:
+        await seen.sweep(int(time.time()) - 30)
+        await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def _fetch(session: aiohttp.ClientSession, url: str) -> bytes:
+    async with session.get(url) as answer:
+        if answer.status != 200:
+            raise DirectoryMalformed(T("The national node answered {status}."), status=answer.status)
+        return await answer.read()
+
+
+async def _for_ever(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job again after it failed; a task's root is one of the two places that catch everything."""
+    while True:
+        try:
+            await job()
+        except Exception as failed:
+            log.error("job.failed", error=getattr(failed, "kind", type(failed).__name__), exc_info=failed)
+            await asyncio.sleep(1.0)

@@ -1,0 +1,134 @@
+"""What every process of a node opens first: settings, keys, database, the directory as last verified, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+from lienthong.access.log import LogFiles
+from lienthong.access.receipt import ReceiptMaker
+from lienthong.config import Settings
+from lienthong.directory.document import Snapshot
+from lienthong.directory.follow import KEPT, Follower
+from lienthong.errors import Problem, Side
+from lienthong.i18n import T
+from lienthong.node.prepare import LOG_KEY, log_origin
+from lienthong.node.supervise import read_dsns
+from lienthong.storage.keyring import Keyring
+from lienthong.storage.objects import ObjectStore
+from lienthong.storage.pool import open_pool
+from lienthong.storage.provision import DatabaseDsns
+from lienthong.trust.seal import Seal
+
+log = structlog.get_logger("lienthong.node")
+POLL_S = 0.5
+
+
+class NoDirectory(Problem):
+    """The node has not yet verified any version of the directory, so it knows nobody."""
+
+    kind: ClassVar[str] = "no-directory"
+    status: ClassVar[int] = 503
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The directory has not been fetched yet")
+
+
+class KeptDirectory:
+    """The directory as the jobs process keeps it on disk; looked at again whenever the file changes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = ObjectStore(settings.data)
+        self._anchor = settings.directory_anchor
+        self._seen = 0
+        self._snapshot: Snapshot | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The last verified version; raises NoDirectory before the first."""
+        if self._snapshot is None:
+            self.look()
+        if self._snapshot is None:
+            raise NoDirectory(
+                T("This node has no directory yet."),
+                mend=T(
+                    "Check directory_url and directory_anchor in the configuration, and that the national node runs."
+                ),
+            )
+        return self._snapshot
+
+    def look(self) -> None:
+        """Read the kept version again if it changed."""
+        path = self._store.path(KEPT)
+        if self._anchor is None or not path.exists() or not self._anchor.exists():
+            return
+        changed = path.stat().st_mtime_ns
+        if changed != self._seen:
+            follower = Follower(_nobody, json.loads(self._anchor.read_text("utf-8")), self._store)
+            self._snapshot, self._seen = follower.load(), changed
+
+    async def watch(self) -> None:
+        """Look again and again, for as long as the process runs."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.look()
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The opened node, as one process sees it."""
+
+    settings: Settings
+    keyring: Keyring
+    dsns: DatabaseDsns
+    pool: AsyncConnectionPool
+    directory: KeptDirectory
+    files: LogFiles
+    seal: Seal
+    receipts: ReceiptMaker
+
+
+async def open_local(settings: Settings, *, connections: int = 4) -> Local:
+    """Open the node's parts; the caller closes ``pool``."""
+    keyring = Keyring(settings.data)
+    dsns = read_dsns(settings)
+    files = LogFiles(settings.data / "log", log_origin(settings), keyring.ed25519(LOG_KEY).public_key())
+    seal = Seal(keyring.secret("record-seal"))
+    return Local(
+        settings=settings,
+        keyring=keyring,
+        dsns=dsns,
+        pool=await open_pool(dsns.app, min_size=1, max_size=connections),
+        directory=KeptDirectory(settings),
+        files=files,
+        seal=seal,
+        receipts=ReceiptMaker(settings.node, files, seal, settings.synthetic),
+    )
+
+
+async def listen(dsn: str, channels: tuple[str, ...], changed: Callable[[], Awaitable[None]]) -> None:
+    """Call ``changed`` at every notice on ``channels`` and every five seconds, for as long as the process runs.
+
+    The regular look covers notices missed while the database was away.
+    """
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+                for channel in channels:
+                    await connection.execute(f"LISTEN {channel}")
+                while True:
+                    await changed()
+                    async for _ in connection.notifies(timeout=5.0, stop_after=1):
+                        pass
+        except (psycopg.Error, OSError) as failed:
+            log.warning("database.away", error=type(failed).__name__)
+            await asyncio.sleep(1.0)
+
+
+async def _nobody() -> bytes:
+    raise NoDirectory(T("A kept directory is loaded, never fetched."))

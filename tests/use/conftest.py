@@ -1,0 +1,85 @@
+"""A provider with a table of people and a consumer with an agreement about it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from lienthong.catalog.models import Service, Subject
+from lienthong.catalog.publish import PublishRequest
+from lienthong.catalog.publish import publish as publish_service
+from lienthong.directory.models import DatasetId, ServiceId
+from lienthong.storage.server import PostgresServer
+from tests.agreements.build import compiled
+from tests.conftest import drop_database
+from tests.use.nodes import PURPOSE, TestNode, a_directory, generate_es256, publish, start_node, two_locals
+
+PEOPLE = """
+CREATE TABLE public.person (
+    personal_number text PRIMARY KEY, full_name text NOT NULL, birth_date date, phone text, religion text,
+    province_code text NOT NULL
+);
+INSERT INTO public.person VALUES
+    ('001099012345', 'Nguyễn Thị Bình', '1999-05-02', '0912345678', 'không', '31'),
+    ('031085000777', 'Trần Văn Hải', '1985-11-20', '0987654321', 'không', '31'),
+    ('079099054321', 'Lê Minh Phương', '1999-01-31', '0900000001', 'không', '79');
+"""
+FIELDS = ("personal_number", "full_name", "birth_date", "phone", "province_code")
+
+
+def the_agreement(**changes):
+    """The province may see its own people, the phone number only in part."""
+    terms = {
+        "target": "VN/GOV/G01/dancu/ds/citizen",
+        "purposes": (PURPOSE,),
+        "fields": FIELDS,
+        "masks": (("phone", "partial"),),
+        "row_filter": (("province_code", "eq", "31"),),
+    }
+    return compiled(**(terms | changes))
+
+
+async def the_service(database: AsyncConnection, dsn: str) -> Service:
+    """The table of people as the police publishes it."""
+    return await publish_service(
+        database,
+        PublishRequest(
+            service=ServiceId("VN/GOV/G01/dancu/citizen"),
+            source=f"{dsn}#public.person",
+            title_vi="Công dân",
+            title_en="Citizens",
+            personal=True,
+            subjects=(
+                Subject("request", "personal_number", "personal_number"),
+                Subject("response", "personal_number", "personal_number"),
+            ),
+            dataset=DatasetId("VN/GOV/G01/dancu/ds/citizen"),
+            legal_basis="Luật Căn cước 2023",
+            synthetic=True,
+        ),
+    )
+
+
+@pytest.fixture
+async def two_nodes(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[TestNode, TestNode]]:
+    """Consumer and provider, both serving."""
+    locals_, names = await two_locals(pg_server, tmp_path)
+    publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
+    consumer, provider = [await start_node(local) for local in locals_]
+    with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
+        source.execute(PEOPLE)
+    async with provider.local.pool.connection() as db:
+        service = await the_service(db, provider.local.dsns.owner)
+    provider.services[service.id] = service
+    for node in (consumer, provider):
+        node.agreements.append(the_agreement())
+    yield consumer, provider
+    for node in (consumer, provider):
+        await node.stop()
+    for name in names:
+        drop_database(pg_server.dsn(), name)

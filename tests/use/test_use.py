@@ -1,0 +1,149 @@
+"""A use between two real nodes: permitted or refused, it is on record on both sides before anything is released."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from lienthong.access.gate import FieldNotGranted, NoAgreement, PurposeMissing, PurposeNotGranted
+from lienthong.exchange.consume import Wish
+from lienthong.verify import verify_receipt
+from tests.agreements.build import compiled
+from tests.use.nodes import COUNTER, PURPOSE
+
+CITIZEN = "VN/GOV/G01/dancu/citizen"
+PERSON = "001099012345"
+
+
+def a_wish(**changes) -> Wish:
+    base = Wish(
+        consumer=COUNTER,
+        service=CITIZEN,
+        way="call",
+        target=b"/x1/" + CITIZEN.encode(),
+        body=json.dumps({"personal_number": PERSON}).encode(),
+        purpose=PURPOSE,
+    )
+    return replace(base, **changes)
+
+
+async def test_an_allowed_call_is_answered_and_leaves_two_records_that_name_each_other(two_nodes):
+    consumer, provider = two_nodes
+
+    used = await consumer.consumer.use(a_wish())
+
+    assert used.answer.status == 200
+    assert json.loads(used.answer.body)["rows"][0]["full_name"] == "Nguyễn Thị Bình"
+    (ours,), (theirs,) = await consumer.leaves(), await provider.leaves()
+    assert ours["peer_record"] == used.peer_record
+    assert ours["exchange_id"] == theirs["exchange_id"]
+    assert ours["agreement"]["digest"] == theirs["agreement"]["digest"]
+    assert ours["request_signature_digest"] == theirs["request_signature_digest"]
+    assert (ours["outcome"], theirs["outcome"], theirs["rows"]) == ("permitted", "permitted", 1)
+
+
+async def test_the_masked_field_is_in_none_of_the_bytes(two_nodes):
+    consumer, provider = two_nodes
+
+    used = await consumer.consumer.use(a_wish())
+
+    assert b"0912345678" not in used.answer.body
+    assert json.loads(used.answer.body)["rows"][0]["phone"] == "091*****78"
+
+
+async def test_receipts_of_both_sides_verify(two_nodes):
+    consumer, provider = two_nodes
+    used = await consumer.consumer.use(a_wish())
+
+    for node, record in ((consumer, used.record), (provider, used.peer_record)):
+        report = verify_receipt(await node.receipt(record))
+        assert report.ok, report
+
+
+async def test_no_personal_number_is_in_any_leaf(two_nodes):
+    consumer, provider = two_nodes
+    await consumer.consumer.use(a_wish())
+
+    for node in two_nodes:
+        assert PERSON not in json.dumps(await node.leaves())
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"service": "VN/GOV/G01/dancu/nothing", "target": b"/x1/VN/GOV/G01/dancu/nothing"}, NoAgreement),
+        ({"purpose": "HP-99"}, PurposeNotGranted),
+        ({"fields": frozenset({"full_name", "religion"})}, FieldNotGranted),
+    ],
+)
+async def test_a_refused_wish_is_on_record_and_reaches_nobody(two_nodes, change, problem):
+    consumer, provider = two_nodes
+
+    with pytest.raises(problem):
+        await consumer.consumer.use(a_wish(**change))
+
+    (ours,) = await consumer.leaves()
+    assert (ours["outcome"], ours["reason"]) == ("refused", problem.kind)
+    assert await provider.leaves() == []
+
+
+async def test_a_silent_purpose_is_refused_with_the_choices_when_there_are_several(two_nodes):
+    consumer, _ = two_nodes
+    consumer.agreements[:] = [compiled(purposes=("HP-01", "HP-02"))]
+
+    with pytest.raises(PurposeMissing) as refused:
+        await consumer.consumer.use(a_wish(purpose=None))
+
+    assert refused.value.facts["purposes"] == "HP-01, HP-02"
+
+
+async def test_the_provider_refuses_what_its_own_copy_of_the_agreement_does_not_allow(two_nodes):
+    consumer, provider = two_nodes
+    provider.agreements.clear()
+
+    used = await consumer.consumer.use(a_wish())
+
+    assert used.answer.status == 403
+    assert json.loads(used.answer.body)["type"] == "urn:lienthong:problem:no-agreement"
+    (ours,), (theirs,) = await consumer.leaves(), await provider.leaves()
+    assert ours["outcome"] == theirs["outcome"] == "refused"
+    report = verify_receipt(await provider.receipt(used.peer_record))
+    assert report.ok, report
+
+
+async def test_a_row_outside_the_agreement_is_not_given(two_nodes):
+    consumer, _ = two_nodes
+
+    used = await consumer.consumer.use(a_wish(body=b'{"personal_number": "079099054321"}'))
+
+    assert json.loads(used.answer.body)["rows"] == []
+
+
+async def test_an_answer_is_withheld_until_its_record_is_durable(two_nodes):
+    consumer, provider = two_nodes
+    with psycopg.connect(provider.local.dsns.owner, autocommit=True) as db:
+        db.execute("REVOKE INSERT ON record FROM PUBLIC")
+        db.execute(f"REVOKE INSERT ON record FROM {db.info.dbname}_log")
+
+    with pytest.raises(Exception) as failed:
+        await consumer.consumer.use(a_wish())
+
+    assert failed.value.as_dict()["type"] == "urn:lienthong:problem:no-record"
+    assert failed.value.as_dict()["status"] == 503
+    assert await provider.leaves() == []
+    (ours,) = await consumer.leaves()
+    assert ours["outcome"] == "failed"
+
+
+async def test_many_calls_at_once_are_all_recorded_and_the_next_one_works(two_nodes):
+    consumer, provider = two_nodes
+
+    answers = await asyncio.gather(*(consumer.consumer.use(a_wish()) for _ in range(40)))
+
+    assert {answer.answer.status for answer in answers} == {200}
+    assert len({answer.record for answer in answers}) == 40
+    assert len(await consumer.leaves()) == len(await provider.leaves()) == 40
