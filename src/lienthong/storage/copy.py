@@ -15,7 +15,7 @@ import asyncpg
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
-from lienthong.storage.durability import QUESTION, UnsafeDatabase, refuse_unsafe
+from lienthong.storage.durability import QUESTION, refuse_unsafe
 
 Row = tuple[bytes | None, ...]
 
@@ -104,7 +104,7 @@ class GroupCommit:
             await connection.copy_records_to_table(
                 self._table, records=rows, columns=self._columns, timeout=COMMIT_TIMEOUT_S
             )
-        except (OSError, TimeoutError, UnsafeDatabase, asyncpg.PostgresError, asyncpg.InterfaceError) as cause:
+        except Exception as cause:  # the task's root: whatever happened, these rows are not known to be durable
             self._abandon()
             for done in waiters:
                 if not done.done():
@@ -140,7 +140,10 @@ class GroupCommit:
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
-            await self._connection.close(timeout=CONNECT_TIMEOUT_S)
+            try:
+                await self._connection.close(timeout=CONNECT_TIMEOUT_S)
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                self._connection.terminate()
             self._connection = None
 
 

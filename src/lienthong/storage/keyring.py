@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from lienthong.i18n import T
-from lienthong.trust.keys import generate_ed25519, generate_es256, private_from_pem, private_to_pem, UnusableKey
+from lienthong.trust.keys import UnusableKey, generate_ed25519, generate_es256, private_from_pem, private_to_pem
 
 
 class Keyring:

@@ -39,6 +39,15 @@ class NoServerPrograms(Problem):
     title: ClassVar[str] = T("PostgreSQL's programs were not found")
 
 
+class ClusterMissing(Problem):
+    """The data folder names a cluster that is not on this machine any more."""
+
+    kind: ClassVar[str] = "cluster-missing"
+    status: ClassVar[int] = 500
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The embedded database's folder is gone")
+
+
 class UnsafeFolder(Problem):
     """A folder that only we may own or write belongs to somebody else or is open to others."""
 
@@ -73,8 +82,8 @@ class Placement:
 def place(data_dir: Path) -> Placement:
     """Find or make the folders for the cluster of ``data_dir``.
 
-    Not root: the cluster lies in ``data_dir``.  Root: in ``data_dir`` when that is already under
-    ``/var/lib/lienthong``, else in a folder there which a pointer file in ``data_dir`` names.
+    Not root: the cluster lies in ``data_dir``.  Root: under ``/var/lib/lienthong/clusters``, in a folder that a
+    pointer file in ``data_dir`` names.  Raises UnsafeFolder or ClusterMissing.
     """
     data_dir = data_dir.resolve()
     if os.geteuid() != 0:
@@ -122,11 +131,12 @@ def runnable_programs(programs: Path, account: Account) -> Path:
     with server.open("rb") as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()[:16]
     copy = ROOT_FOLDER / f"postgresql-{digest}"
+    copied = copy / programs.relative_to(programs.parents[2])
     if not copy.exists():
         _copy_programs(programs.parent, copy)
-    if not _runs(copy / "bin" / "postgres", account):
-        raise NoServerPrograms(T("{program} does not run on this machine."), program=str(copy / "bin" / "postgres"))
-    return copy / "bin"
+    if not _runs(copied / "postgres", account):
+        raise NoServerPrograms(T("{program} does not run on this machine."), program=str(copied / "postgres"))
+    return copied
 
 
 def run_as(account: Account, arguments: list[str], *, home: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
@@ -173,11 +183,15 @@ def short_folder(folder: Path, account: Account | None = None) -> Path:
     return short
 
 
-def private_file(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` with mode 0600, whole or not at all."""
+def private_file(path: Path, text: str, owner: Account | None = None) -> None:
+    """Write ``text`` to ``path`` with mode 0600, whole or not at all; it belongs to ``owner``, else to this process."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        if owner and owner.switch:
+            os.fchown(
+                out.fileno(), owner.uid, owner.gid
+            )  # by descriptor: in its own folder the account could swap names
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
@@ -217,22 +231,37 @@ def _make_account() -> bool:
 
 
 def _root_home(data_dir: Path) -> Path:
-    _owned_folder(ROOT_FOLDER, 0o755)
-    if data_dir.is_relative_to(ROOT_FOLDER):
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
-        return data_dir
     data_dir.mkdir(parents=True, exist_ok=True)
     pointer = data_dir / POINTER
-    if pointer.exists():
-        return Path(pointer.read_text("utf-8").strip())
-    # A new name each time: an emptied data folder must not meet the cluster, and the passwords, of its former life.
-    clusters = ROOT_FOLDER / "clusters"
-    _owned_folder(clusters, 0o711)
-    home = clusters / secrets.token_hex(6)
-    home.mkdir(mode=0o711)
-    (home / "made-for").write_text(f"{data_dir}\n", "utf-8")
-    private_file(pointer, f"{home}\n")
+    if not pointer.exists():
+        _make_root_home(data_dir, pointer)
+    home = Path(pointer.read_text("utf-8").strip())
+    if not home.is_dir():
+        raise ClusterMissing(
+            T("{pointer} names the folder {folder}, which does not exist."),
+            mend=T("Put the folder back from a backup; or remove the file to begin with an empty database."),
+            pointer=str(pointer),
+            folder=str(home),
+        )
     return home
+
+
+def _make_root_home(data_dir: Path, pointer: Path) -> None:
+    clusters = ROOT_FOLDER / "clusters"
+    _owned_folder(ROOT_FOLDER, 0o755)
+    _owned_folder(clusters, 0o711)
+    # A new name each time: an emptied data folder must not meet the cluster, and the passwords, of its former life.
+    home = clusters / secrets.token_hex(6)
+    _owned_folder(home, 0o711)
+    (home / "made-for").write_text(f"{data_dir}\n", "utf-8")
+    proposal = data_dir / f".{POINTER}.{home.name}"
+    private_file(proposal, f"{home}\n")
+    try:
+        pointer.hardlink_to(proposal)
+    except FileExistsError:
+        shutil.rmtree(home)  # another process was quicker
+    finally:
+        proposal.unlink()
 
 
 def _folders(home: Path, account: Account) -> Placement:
@@ -265,10 +294,15 @@ def _owned_folder(folder: Path, mode: int) -> None:
 
 
 def _copy_programs(install: Path, copy: Path) -> None:
+    """Copy an installation and, in the same place beside it, the ``<package>.libs`` of its wheel."""
+    package = install.parent
     temporary = copy.with_name(f"{copy.name}.{secrets.token_hex(4)}")
-    temporary.mkdir(mode=0o755)
     for name in ("bin", "lib", "share"):
-        shutil.copytree(install / name, temporary / name, symlinks=True, ignore=shutil.ignore_patterns("doc", "*.a"))
+        target = temporary / package.name / install.name / name
+        shutil.copytree(install / name, target, symlinks=True, ignore=shutil.ignore_patterns("doc", "*.a"))
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, temporary / libraries.name)
     for path in (temporary, *temporary.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" or ".so" in path.name else 0o644)

@@ -12,7 +12,9 @@ from lienthong.storage.provision import DatabaseUnavailable
 OPEN_TIMEOUT_S = 15.0
 
 
-async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8) -> AsyncConnectionPool:
+async def open_pool(
+    dsn: str, *, min_size: int = 1, max_size: int = 8, timeout_s: float = OPEN_TIMEOUT_S
+) -> AsyncConnectionPool:
     """A pool that holds ``min_size`` live connections when this returns; a transaction begins with the first statement.
 
     The caller closes it.  Raises DatabaseUnavailable when the server does not answer in time.
@@ -21,12 +23,12 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8) -> AsyncC
         dsn, min_size=min_size, max_size=max_size, open=False, name="lienthong"
     )
     try:
-        await pool.open(wait=True, timeout=OPEN_TIMEOUT_S)
+        await pool.open(wait=True, timeout=timeout_s)
     except psycopg_pool.PoolTimeout as late:
         await pool.close()
         raise DatabaseUnavailable(
             T("The database did not answer in {seconds} seconds."),
             mend=T("See that the server runs and has free connections."),
-            seconds=int(OPEN_TIMEOUT_S),
+            seconds=round(timeout_s, 1),
         ) from late
     return pool

@@ -40,26 +40,31 @@ def works_in(pid: int, cluster: Path) -> bool:
         return False
 
 
-def forget_dead_postmaster(cluster: Path) -> bool:
-    """Remove a pid file whose server is gone; False when any process still works in the folder.
+def forget_dead_postmaster(cluster: Path, sockets: Path) -> bool:
+    """Remove the pid file and the socket of a server that is gone; False when any process still works in the folder.
 
-    PostgreSQL itself refuses to start over the pid file of a zombie, and removing the file while a child of the dead
-    server lives would let two servers write one cluster: so the file goes only when nobody is left.
+    PostgreSQL itself refuses to start over the pid file, or the socket's lock file, of a zombie; and removing them
+    while a child of the dead server lives would let two servers write one cluster: so they go when nobody is left.
     """
     if processes_in(cluster):
         return False
-    (cluster / PID_FILE).unlink(missing_ok=True)
+    for left in ((cluster / PID_FILE), *sockets.glob(".s.PGSQL.*")):
+        left.unlink(missing_ok=True)
     return True
 
 
-def end_postmaster(pid: int, *, patience_s: float) -> None:
-    """Ask server ``pid`` for a fast shutdown, after ``patience_s`` for an immediate one; returns when it is gone."""
+def end_postmaster(pid: int, first: signal.Signals, *, patience_s: float) -> None:
+    """End server ``pid``, returns when it is gone.
+
+    ``first`` is SIGINT (fast: checkpoint and end) or SIGQUIT (immediate); each ``patience_s`` without success brings
+    the next stronger signal.
+    """
     try:
         watch = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        for request in (first, signal.SIGQUIT, signal.SIGKILL):
             signal.pidfd_send_signal(watch, request)
             if _ended(watch, patience_s):
                 return

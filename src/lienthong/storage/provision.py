@@ -126,8 +126,8 @@ def _ensure_role(connection: psycopg.Connection, role: str) -> str:
 def _ensure_database(connection: psycopg.Connection, name: str) -> None:
     database, owner = sql.Identifier(name), sql.Identifier(f"{name}_owner")
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
-        member = connection.execute("SELECT pg_has_role(current_user, %s, 'MEMBER')", [f"{name}_owner"]).fetchone()
-        if member == (False,):  # an account that is no superuser must belong to the owner to make its database
+        superuser = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        if superuser == (False,):  # then it must belong to the owner to make the owner's database
             connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))
         connection.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(database, owner)

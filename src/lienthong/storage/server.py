@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -117,25 +118,30 @@ class PostgresServer:
             self._make_cluster(placed, programs)
         self._check_version(placed, programs)
         deadline = time.monotonic() + timeout_s
-        while not self._answers(placed, deadline):
-            self._launch(placed, programs, deadline)
+        if self._answers(placed, deadline):
+            return
+        self._launch(placed, programs, deadline)
+        if not self._answers(placed, deadline):
+            raise self._failed(placed)
 
     def stop(self) -> None:
         """End the server, by its process id, and give up its ownership.  No harm when it does not run."""
-        placed = self._placed()
-        pid = running_postmaster(placed.cluster)
-        if pid is not None:
-            end_postmaster(pid, patience_s=STOP_PATIENCE_S)
-        self._disown()
+        self._end(signal.SIGINT)
 
     def destroy(self) -> None:
         """Stop the server and remove its cluster, its sockets and its passwords for ever."""
         placed = self._placed()
-        self.stop()
+        self._end(signal.SIGQUIT)  # no farewell checkpoint: the data goes anyway
         shutil.rmtree(placed.sockets, ignore_errors=True)
         shutil.rmtree(placed.home)
         (self.data_dir / POINTER).unlink(missing_ok=True)
         self._placement = None
+
+    def _end(self, first: signal.Signals) -> None:
+        pid = self.pid
+        if pid is not None:
+            end_postmaster(pid, first, patience_s=STOP_PATIENCE_S)
+        self._disown()
 
     def _placed(self) -> Placement:
         if self._placement is None:
@@ -171,13 +177,12 @@ class PostgresServer:
         password = secrets.token_urlsafe(24)
         private_file(placed.secrets / SUPERUSER, password + "\n")
         handed_over = placed.sockets / "initial-password"
-        private_file(handed_over, password + "\n")
+        private_file(handed_over, password + "\n", placed.account)
         if placed.account.switch:
-            for path in (half, handed_over):
-                os.chown(path, placed.account.uid, placed.account.gid)
+            os.chown(half, placed.account.uid, placed.account.gid)
         arguments = [str(programs / "initdb"), "-D", str(half), "-U", SUPERUSER, "--pwfile", str(handed_over)]
         arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
-        made = run_as(placed.account, arguments, home=placed.home, timeout_s=120)
+        made = run_as(placed.account, arguments, home=placed.home, timeout_s=300)
         handed_over.unlink()
         if made.returncode != 0:
             raise ServerWillNotStart(
@@ -203,7 +208,7 @@ class PostgresServer:
 
     def _launch(self, placed: Placement, programs: Path, deadline: float) -> None:
         """Start a server unless one lives; returns when it was asked to, not when it answers."""
-        while not forget_dead_postmaster(placed.cluster):
+        while not forget_dead_postmaster(placed.cluster, placed.sockets):
             if running_postmaster(placed.cluster) is not None:
                 return  # it is starting up or recovering: wait for it
             if time.monotonic() > deadline:
@@ -226,10 +231,7 @@ class PostgresServer:
             ("lienthong.conf", CONFIGURATION.format(sockets=quoted, port=PORT)),
             ("pg_hba.conf", ACCESS),
         ):
-            path = placed.cluster / name
-            private_file(path, text)
-            if placed.account.switch:
-                os.chown(path, placed.account.uid, placed.account.gid)
+            private_file(placed.cluster / name, text, placed.account)
         placed.log.unlink(missing_ok=True)
 
     def _gave_up(self, placed: Placement) -> bool:
@@ -243,7 +245,7 @@ class PostgresServer:
                     check_durability(connection)
                     return True
             except psycopg.OperationalError as refused:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or "authentication failed" in str(refused):
                     raise self._failed(placed, str(refused)) from refused
             if running_postmaster(placed.cluster) == pid:
                 time.sleep(POLL_S)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from lienthong.errors import Problem, Side
+from lienthong.i18n import T
 from lienthong.storage.migrations.runner import VERSIONS
 
 LOCK = 0x4C54_0002
@@ -17,8 +22,20 @@ LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
 
 
+class MigrationFailed(Problem):
+    """A revision was refused by the database; it and those after it are not there, those before it are."""
+
+    kind: ClassVar[str] = "migration-failed"
+    status: ClassVar[int] = 500
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The database could not be brought to the newest schema")
+
+
 def upgrade(connection: psycopg.Connection) -> None:
-    """Run every missing revision, each in its own transaction, on ``connection`` (of the owner, autocommit)."""
+    """Run every missing revision, each in its own transaction, on ``connection`` (of the owner, autocommit).
+
+    Raises MigrationFailed.
+    """
     connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
     connection.execute("SELECT set_config('statement_timeout', %s, false)", [STATEMENT_TIMEOUT])
@@ -30,6 +47,12 @@ def upgrade(connection: psycopg.Connection) -> None:
             config.set_main_option("script_location", str(VERSIONS.parent).replace("%", "%%"))
             config.attributes["connection"] = bound
             command.upgrade(config, "head")
+    except DBAPIError as refused:
+        raise MigrationFailed(
+            T("A revision of the schema failed: {why}"),
+            mend=T("Nothing of it remains; mend the cause and start again."),
+            why=str(refused.orig).strip(),
+        ) from refused
     finally:
         if not connection.closed:
             connection.rollback()

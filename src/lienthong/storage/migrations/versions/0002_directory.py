@@ -82,6 +82,7 @@ CREATE TABLE purpose (
     valid_from  date NOT NULL,
     valid_to    date,
     dpv         text NOT NULL,
+    common      boolean NOT NULL,
     CHECK (valid_to IS NULL OR valid_from <= valid_to)
 );
 
