@@ -109,7 +109,7 @@ def unit_on(code: str, level: Level, day: date | None, known_at: date | None = N
             T("The code {code} has meant {readings}."),
             mend=T("Say for which day the code is meant."),
             code=code,
-            readings=tuple(_dated(unit) for unit in known),
+            readings="; ".join(_dated(unit) for unit in known),
         )
     return known[-1]
 
