@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from lienthong.catalog.models import Field, Service, SubjectKind
 from lienthong.directory.models import ServiceId, SystemId
@@ -188,3 +188,35 @@ def view_digest(view: View) -> str:
         "row_filter": sorted([name, operator, value] for name, operator, value in view.row_filter),
     }
     return hashlib.sha256(json.dumps(canonical, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def view_json(view: View) -> dict[str, object]:
+    """``view`` as JSON values, for the way into the sandbox."""
+    return {
+        "fields": None if view.fields is None else list(view.fields),
+        "masks": dict(view.masks),
+        "row_filter": conditions_json(view.row_filter),
+        "limit": view.limit,
+    }
+
+
+def view_from(described: Mapping[str, object]) -> View:
+    """The View that ``view_json`` wrote."""
+    fields = cast("list[str] | None", described["fields"])
+    return View(
+        fields=None if fields is None else tuple(fields),
+        masks=cast("Mapping[str, str]", described["masks"]),
+        row_filter=conditions_from(described["row_filter"]),
+        limit=cast("int | None", described["limit"]),
+    )
+
+
+def conditions_json(conditions: tuple[Condition, ...]) -> list[list[object]]:
+    """Conditions as JSON values."""
+    return [[name, op, value if isinstance(value, str) else list(value)] for name, op, value in conditions]
+
+
+def conditions_from(described: object) -> tuple[Condition, ...]:
+    """The conditions that ``conditions_json`` wrote."""
+    listed = cast("list[tuple[str, str, str | list[str]]]", described)
+    return tuple((name, op, value if isinstance(value, str) else tuple(value)) for name, op, value in listed)

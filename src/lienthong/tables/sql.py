@@ -235,7 +235,7 @@ def csv_sql(path: str, csv: CsvFormat, columns: Sequence[tuple[str, str]]) -> st
     """DuckDB's ``read_csv`` of a UTF-8 file with nothing left to guess; ``columns`` are (name, DuckDB type)."""
     typed = ", ".join(f"{quote_text(name)}: {quote_text(kind)}" for name, kind in columns)
     return (
-        f"read_csv({quote_text(path)}, auto_detect = false, header = {str(csv.header).lower()},"
+        f"read_csv({quote_text(path)}, auto_detect = false, compression = 'none', header = {str(csv.header).lower()},"
         f" delim = {quote_text(csv.delimiter)}, quote = {quote_text(csv.quote)}, escape = {quote_text(csv.quote)},"
         f" nullstr = {quote_text(csv.null)}, max_line_size = {MAX_CSV_LINE_BYTES}, strict_mode = true,"
         f" columns = {{{typed}}})"

@@ -1,0 +1,202 @@
+"""Jobs that read a published table under a grant: whole for SQL (``scan``), one page for a call (``rows``).
+
+Promises: only granted columns and rows are loaded, masks are applied while loading, and the SQL of others meets
+nothing but the masked tables.  Runs in the sandbox's children only.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import adbc_driver_postgresql.dbapi as adbc
+import duckdb
+import orjson
+
+from lienthong.catalog.models import Service, TableSource, service_from_public, source_from
+from lienthong.i18n import T
+from lienthong.tables.job import Job
+from lienthong.tables.limits import OutOfMemory
+from lienthong.tables.models import (
+    Condition,
+    View,
+    ViewNotApplicable,
+    check_row_filter,
+    conditions_from,
+    mask_of,
+    shown_fields,
+    view_from,
+)
+from lienthong.tables.page import Wanted, page_limit, page_of, read_columns
+from lienthong.tables.sources import FileNotReadable, SourceChanged, source_problem
+from lienthong.tables.sql import masked_select, order_sql, read_file, read_postgres, table_source, value_text
+
+_TRANSCODE_BYTES = 1 << 20
+
+
+def scan(job: Job) -> None:
+    """Load ``tables``, lock, run ``sql``, send its rows as an Arrow stream."""
+    for described in cast("list[Mapping[str, object]]", job.args["tables"]):
+        load_table(job, described)
+    job.lock()
+    job.answer_sql(str(job.args["sql"]))
+
+
+def rows(job: Job) -> Mapping[str, object]:
+    """One page of a CSV or Parquet table; its rows go out as one JSON array, the rest is the result."""
+    described = cast("Mapping[str, object]", job.args["table"])
+    service, view = _service(described), view_from(cast("Mapping[str, object]", described["view"]))
+    wanted = Wanted(
+        lookup=cast("Mapping[str, object]", job.args["lookup"]),
+        limit=cast("int", job.args["limit"]),
+        offset=cast("int", job.args["offset"]),
+    )
+    looked_up: list[Condition] = []
+    for name, value in wanted.lookup.items():
+        published = service.field(name)
+        assert published is not None  # noqa: S101 - page.check_wanted has seen it
+        looked_up.append((name, "eq", value_text(published, value)))
+    with _readable_file(job, service) as path:
+        select = read_file(service, path, read_columns(service, view), (*view.row_filter, *looked_up))
+        raw = _fetched(
+            job,
+            f"{select}{order_sql(service, 'duckdb')} LIMIT {page_limit(view, wanted) + 1} OFFSET {wanted.offset}",
+        )
+    page = page_of(service, view, wanted, raw)
+    job.send(orjson.dumps(page.rows))
+    return {
+        "next_offset": page.next_offset,
+        "subjects": [list(subject) for subject in page.subjects],
+        "rows_without_subject": page.rows_without_subject,
+    }
+
+
+def load_table(job: Job, described: Mapping[str, object]) -> None:
+    """Make the masked DuckDB table of one ``jobs.table_argument``.
+
+    Raises ViewNotApplicable, SourceUnavailable, SourceChanged, SourceTooSlow, FileNotReadable.
+    """
+    service, view = _service(described), view_from(cast("Mapping[str, object]", described["view"]))
+    check_row_filter(service, view)
+    shown = [published.name for published in shown_fields(service, view)]
+    columns = cast("list[str] | None", described["columns"])
+    names = shown if columns is None else [name for name in shown if name in columns]
+    prefilter = conditions_from(described["prefilter"])
+    _check_prefilter(view, frozenset(shown), prefilter)
+    conditions = (*view.row_filter, *prefilter)
+    table = str(described["name"])
+    if table_source(service).kind == "postgres":
+        _load_postgres(job, table, service, view, names, read_postgres(service, names, conditions), described)
+        return
+    with _readable_file(job, service) as path:
+        origin = f"({read_file(service, path, names, conditions)}) AS incoming"
+        quoted = '"' + table.replace('"', '""') + '"'
+        _reading(
+            lambda: job.connection.execute(f"CREATE TABLE {quoted} AS {masked_select(service, view, names, origin)}")
+        )
+
+
+def _load_postgres(
+    job: Job, table: str, service: Service, view: View, names: list[str], select: str, described: Mapping[str, object]
+) -> None:
+    try:
+        source = adbc.connect(str(described["session"]))
+    except adbc.Error as away:
+        raise source_problem(None) from away
+    try:
+        with source.cursor() as cursor:
+            cursor.execute(select)
+            job.load(table, masked_select(service, view, names, "incoming"), cursor.fetch_record_batch())
+    except adbc.Error as failed:
+        raise source_problem(failed.sqlstate) from failed
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as failed:
+        # An error of the source in the middle of its stream arrives through the engine, without its code.
+        raise source_problem("57014" if "statement timeout" in str(failed) else "22000") from failed
+    finally:
+        source.close()
+
+
+def _check_prefilter(view: View, shown: frozenset[str], prefilter: tuple[Condition, ...]) -> None:
+    for name, _, _ in prefilter:
+        if name not in shown or mask_of(view, name) is not None:
+            raise ViewNotApplicable(T("A condition on {field} can not be met before its mask."), field=name)
+
+
+def _service(described: Mapping[str, object]) -> Service:
+    source = source_from(cast("Mapping[str, object]", described["source"]))
+    return service_from_public(cast("Mapping[str, object]", described["service"]), source)
+
+
+def _fetched(job: Job, select: str) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+    _reading(lambda: found.extend(job.connection.execute(select).fetchall()))
+    return found
+
+
+def _reading(read: Callable[[], object]) -> None:
+    """Run ``read``; what the engine says about the file stays here (it may quote the file's content)."""
+    try:
+        read()
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as failed:
+        raise SourceChanged(
+            T("The table no longer fits its published description."),
+            mend=T("The provider has to publish the service again."),
+        ) from failed
+
+
+class _readable_file:  # noqa: N801 - used as ``with _readable_file(...)``, like a function
+    """The path under which the engine reads a service's file: the file itself, or its text as UTF-8 in memory.
+
+    The operating system's walls go up before the first byte is parsed; files can still be opened by then.
+    """
+
+    def __init__(self, job: Job, service: Service) -> None:
+        self._job = job
+        self._source = table_source(service)
+        self._memory: int | None = None
+
+    def __enter__(self) -> str:
+        if not Path(self._source.path).is_file():
+            raise FileNotReadable(
+                T("The file of this table is gone."), mend=T("The provider has to put it back or publish again.")
+            )
+        self._job.fence()
+        if self._source.csv is None or is_utf8(self._source.csv.encoding):
+            return self._source.path
+        self._memory = utf8_copy(self._source, self._job.limits.memory_mb * 1024 * 1024)
+        return f"/proc/self/fd/{self._memory}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._memory is not None:
+            os.close(self._memory)
+
+
+def is_utf8(encoding: str) -> bool:
+    """Whether the engine reads ``encoding`` as it is."""
+    return encoding in ("utf-8", "ascii")
+
+
+def utf8_copy(source: TableSource, max_bytes: int) -> int:
+    """A memory file (descriptor) with the text of a CSV file in UTF-8.  Raises FileNotReadable, OutOfMemory."""
+    encoding = source.csv.encoding if source.csv else "utf-8"
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    written = 0
+    memory = os.memfd_create("lienthong-csv")
+    try:
+        with Path(source.path).open("rb") as raw:
+            while part := raw.read(_TRANSCODE_BYTES):
+                written += os.write(memory, decoder.decode(part).encode())
+                if written > max_bytes:
+                    raise OutOfMemory(T("The file is too large to be converted to UTF-8 here."))
+        decoder.decode(b"", final=True)
+    except UnicodeError as wrong:
+        os.close(memory)
+        raise FileNotReadable(T("The file is not text in the encoding {encoding}."), encoding=encoding) from wrong
+    return memory
