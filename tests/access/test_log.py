@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lienthong.access import queries
 from lienthong.access.log import LogFiles
 from lienthong.access.models import Record, record_hash, write_record
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
-from lienthong.access.seen import Replayed, SeenMessages
+from lienthong.access.seen import MaybeReplayed, Replayed, SeenMessages
 from lienthong.access.sequence import LogShortened, Sequencer
 from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.storage.copy import GroupCommit
@@ -25,6 +26,7 @@ from lienthong.trust.note import open_checkpoint, parse_verifier_key
 from lienthong.trust.proof import parse_proof, verify_proof
 from lienthong.trust.seal import Seal
 
+LATER = {"created": 2_000_000_000, "expires": 2_000_000_060}
 ORIGIN = "vn.lienthong/nut-thu"
 
 
@@ -158,19 +160,32 @@ async def test_a_nonce_is_taken_once_by_whichever_gateway_asks(database: Databas
     for gateway in gateways:
         await gateway.start()
     try:
-        await gateways[0].take("key", "nonce-1", 2_000_000_000)
-        await gateways[1].take("key", "nonce-2", 2_000_000_000)
+        await gateways[0].take("key", "nonce-1", **LATER)
+        await gateways[1].take("key", "nonce-2", **LATER)
         for gateway in gateways:
             with pytest.raises(Replayed):
-                await gateway.take("key", "nonce-1", 2_000_000_000)
-        await gateways[0].take("another key", "nonce-1", 2_000_000_000)
+                await gateway.take("key", "nonce-1", **LATER)
+        await gateways[0].take("another key", "nonce-1", **LATER)
         twice = await asyncio.gather(
-            *(gateways[0].take("key", "nonce-3", 2_000_000_000) for _ in range(2)), return_exceptions=True
+            *(gateways[0].take("key", "nonce-3", **LATER) for _ in range(2)), return_exceptions=True
         )
         assert [type(result) for result in twice].count(Replayed) == 1
     finally:
         for gateway in gateways:
             await gateway.stop()
+
+
+async def test_after_a_crash_of_the_database_older_messages_are_refused(database: DatabaseDsns):
+    async with await AsyncConnection.connect(database.owner) as db:
+        await db.execute("TRUNCATE nonce")  # what crash recovery does to an UNLOGGED table
+    gateway = SeenMessages(database.app)
+    await gateway.start()
+    try:
+        with pytest.raises(MaybeReplayed):
+            await gateway.take("key", "nonce-1", created=int(time.time()), expires=int(time.time()) + 60)
+        await gateway.take("key", "nonce-2", **LATER)
+    finally:
+        await gateway.stop()
 
 
 def test_a_record_keeps_the_key_order_of_format_1_and_stays_small():

@@ -15,9 +15,10 @@ from lienthong.catalog.publish import PublishRequest
 from lienthong.catalog.publish import publish as publish_service
 from lienthong.directory.models import DatasetId, ServiceId
 from lienthong.storage.server import PostgresServer
+from lienthong.trust.keys import generate_es256
 from tests.agreements.build import compiled
 from tests.conftest import drop_database
-from tests.use.nodes import PURPOSE, TestNode, a_directory, generate_es256, publish, start_node, two_locals
+from tests.use.nodes import PURPOSE, TestNode, a_directory, publish, start_node, two_locals
 
 PEOPLE = """
 CREATE TABLE public.person (

@@ -153,7 +153,7 @@ async def start_node(local: Local, **extra) -> TestNode:
     link = PeerLink(client, local.directory.snapshot, keys, PeerOrigins(own, listed))
     sources = Sources()
     options = {
-        "answer_subquery": None, "call_backend": None, "notices": {}, "started": 0,
+        "answer_subquery": None, "call_backend": None, "notices": {},
         "tables": TableReader(sources, None),
     } | extra  # fmt: skip
     node.parts = Parts(

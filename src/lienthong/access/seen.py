@@ -1,12 +1,14 @@
 """Messages already seen: a nonce is taken once per key, whichever gateway of the node it reaches.
 
-Nonces go by group commit into an UNLOGGED table.  A crash may empty it; therefore messages created before this
-process's start plus the clock skew are refused after an unclean start.
+Nonces go by group commit into an UNLOGGED table.  A crash of the database empties it, and with it a marker row; where
+the marker is missing, messages created before that moment plus the clock skew are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
 from typing import ClassVar
 
 import asyncpg
@@ -20,6 +22,9 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
 ON CONFLICT DO NOTHING
 RETURNING key, nonce
 """
+MARKER = ("", "database-did-not-crash", 2**62)
+FIND_MARKER = "SELECT EXISTS (SELECT FROM nonce WHERE key = $1 AND nonce = $2)"
+SKEW_S = 5
 SWEEP = "DELETE FROM nonce WHERE expires < $1"
 
 
@@ -32,6 +37,15 @@ class Replayed(Problem):
     title: ClassVar[str] = T("The message was used before")
 
 
+class MaybeReplayed(Problem):
+    """The message may have been taken before the database lost what it had seen."""
+
+    kind: ClassVar[str] = "maybe-replayed"
+    status: ClassVar[int] = 503
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The node was restarted after the message was signed")
+
+
 class SeenUnknown(Problem):
     """The nonces can not be reached, so freshness can not be shown."""
 
@@ -41,12 +55,29 @@ class SeenUnknown(Problem):
     title: ClassVar[str] = T("The node can not check for repeated messages")
 
 
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """One nonce waiting to be taken."""
+
+    key: str
+    nonce: str
+    created: int
+    expires: int
+    future: asyncio.Future[None]
+
+    def refuse(self, problem: Problem) -> None:
+        """Tell the waiting call that its message is not taken."""
+        if not self.future.done():
+            self.future.set_exception(problem)
+
+
 class SeenMessages:
     """Takes nonces in batches: while one batch is at the database the next gathers."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._waiting: list[tuple[str, str, int, asyncio.Future[None]]] = []
+        self._waiting: list[Taking] = []
+        self._fresh_after = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection | None = None
@@ -63,10 +94,13 @@ class SeenMessages:
         if self._connection:
             await self._connection.close()
 
-    async def take(self, key: str, nonce: str, expires: int) -> None:
-        """Take ``nonce`` of ``key`` until ``expires`` (Unix seconds); raises Replayed or SeenUnknown."""
+    async def take(self, key: str, nonce: str, *, created: int, expires: int) -> None:
+        """Take ``nonce`` of ``key``, signed at ``created`` and kept until ``expires`` (Unix seconds).
+
+        Raises Replayed, MaybeReplayed or SeenUnknown.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, nonce, expires, future))
+        self._waiting.append(Taking(key, nonce, created, expires, future))
         self._wake.set()
         await future
 
@@ -83,31 +117,38 @@ class SeenMessages:
             if batch:
                 await self._take_batch(batch)
 
-    async def _take_batch(self, batch: list[tuple[str, str, int, asyncio.Future[None]]]) -> None:
+    async def _take_batch(self, batch: list[Taking]) -> None:
         try:
             connection = await self._connected()
-            rows = await connection.fetch(INSERT, [b[0] for b in batch], [b[1] for b in batch], [b[2] for b in batch])
+            rows = await connection.fetch(
+                INSERT, [t.key for t in batch], [t.nonce for t in batch], [t.expires for t in batch]
+            )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._connection = None
-            for *_, future in batch:
-                if not future.done():
-                    future.set_exception(
-                        SeenUnknown(
-                            T("The database did not answer, so the message was not taken."),
-                            mend=T("Send it again in a moment; the operator finds the cause with `lienthong doctor`."),
-                        )
+            for taking in batch:
+                taking.refuse(
+                    SeenUnknown(
+                        T("The database did not answer, so the message was not taken."),
+                        mend=T("Send it again in a moment; the operator finds the cause with `lienthong doctor`."),
                     )
+                )
             return
         fresh = {(row[0], row[1]) for row in rows}
-        for key, nonce, _, future in batch:
-            if future.done():
-                continue
+        for taking in batch:
+            if taking.created < self._fresh_after:
+                taking.refuse(
+                    MaybeReplayed(
+                        T("This node's database was restarted after the message was signed."),
+                        mend=T("Sign the message anew and send it."),
+                    )
+                )
             # Of two equal nonces in one batch only the first is fresh.
-            if (key, nonce) in fresh:
-                fresh.discard((key, nonce))
-                future.set_result(None)
+            elif (taking.key, taking.nonce) in fresh:
+                fresh.discard((taking.key, taking.nonce))
+                if not taking.future.done():
+                    taking.future.set_result(None)
             else:
-                future.set_exception(
+                taking.refuse(
                     Replayed(
                         T("A message with this nonce has been taken before."),
                         mend=T("Sign every message anew; never send the same one twice."),
@@ -116,5 +157,9 @@ class SeenMessages:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._dsn)
+            connection = await asyncpg.connect(self._dsn)
+            if not await connection.fetchval(FIND_MARKER, MARKER[0], MARKER[1]):
+                self._fresh_after = int(time.time()) + SKEW_S
+                await connection.fetch(INSERT, [MARKER[0]], [MARKER[1]], [MARKER[2]])
+            self._connection = connection
         return self._connection

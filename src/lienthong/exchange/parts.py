@@ -43,5 +43,3 @@ class Parts:
     answer_subquery: AnswerSubquery
     call_backend: CallBackend
     notices: Mapping[str, PeerNotice]
-    started: int
-    """Unix second before which messages are refused, because an earlier process may have taken them (0: none)."""

@@ -122,10 +122,11 @@ class Provider:
             body=request.body,
             certificate=request.certificate,
             snapshot=parts.snapshot(),
-            started=parts.started,
         )
         verified = incoming.verified
-        await parts.seen.take(verified.keyid, verified.nonce, verified.expires)
+        await parts.seen.take(
+            verified.keyid, verified.nonce, created=verified.created, expires=verified.expires
+        )
         path, _, query = request.target.partition(b"?")
         name = path.removeprefix(PREFIX).decode("ascii", "replace") if path.startswith(PREFIX) else ""
         if name == "query":

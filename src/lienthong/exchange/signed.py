@@ -244,13 +244,10 @@ def authenticate(
     body: bytes,
     certificate: str | None,
     snapshot: Snapshot,
-    started: int,
 ) -> Incoming:
     """Who sent this request: certificate, signature, freshness, body digest, and the member's node must agree.
 
-    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate; ``started`` the Unix second before which a
-    message may have been seen by an earlier process that died uncleanly (0: none).  Replay is the caller's next
-    question.  Raises StrangerRefused or a MessageRefused.
+    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate.  Replay is the caller's next question.  Raises StrangerRefused or a MessageRefused.
     """
     node = snapshot.node_by_certificate(certificate) if certificate else None
     if node is None:
@@ -266,10 +263,6 @@ def authenticate(
         headers=headers,
         now=int(time.time()),
     )
-    if verified.created < started:
-        raise StrangerRefused(
-            T("This node was restarted after the message was signed."), mend=T("Sign the message anew and send it.")
-        )
     verify_content_digest(headers["content-digest"], body)
     consumer = read_system_id(headers["lienthong-client"])
     owner = snapshot.key(verified.keyid)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,7 +30,7 @@ from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.signed import PeerLink
-from lienthong.node.local import Local, NoDirectory, listen
+from lienthong.node.local import Local, NoDirectory, listen, open_local
 from lienthong.node.notices import Notices
 from lienthong.node.prepare import local_keys, tls_files
 from lienthong.node.questions import Questions
@@ -143,7 +142,6 @@ class Gateway:
             answer_subquery=questions.answer_subquery,
             call_backend=Backend(self._client, settings.max_body_bytes).call,
             notices=notices.handlers(),
-            started=0,
         )
 
     async def _reload(self) -> None:
@@ -169,6 +167,9 @@ class Gateway:
                 self._origins.renew(self._own, listed)
 
 
-def unclean_start_second() -> int:
-    """The Unix second after which messages are surely new to this process."""
-    return int(time.time()) + 5
+async def run_gateway(settings: Settings, stopping: asyncio.Event) -> None:
+    """Serve both listeners until ``stopping`` is set, then drain."""
+    gateway = Gateway(await open_local(settings))
+    await gateway.start()
+    await stopping.wait()
+    await gateway.stop()

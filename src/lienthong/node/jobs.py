@@ -23,18 +23,25 @@ from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.local import Local, open_local
 from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
+from lienthong.node.supervise import sandbox_socket
+from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.objects import ObjectStore
+from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
+from lienthong.tables.sandbox import Keeper
 
 log = structlog.get_logger("lienthong.jobs")
+ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS}
 FIRST_DIRECTORY_WAIT_S = 0.25
 DIRECTORY_EVERY_S = 5.0
 PUBLISH_EVERY_S = 1.0
 SWEEP_EVERY_S = 30.0
 
 
-async def run_jobs(settings: Settings) -> None:
-    """Run all jobs until the process is told to stop."""
+async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
+    """Run all jobs, and keep the sandbox, until ``stopping`` is set."""
     local = await open_local(settings, connections=3)
+    keeper = Keeper(sandbox_socket(settings), ALL_OPERATIONS)
+    await keeper.start()
     jobs: list[Callable[[], Awaitable[None]]] = [
         lambda: sequence_log(local),
         lambda: follow_directory(local),
@@ -42,9 +49,13 @@ async def run_jobs(settings: Settings) -> None:
     ]
     if settings.national:
         jobs.append(lambda: publish_versions(local))
-    async with asyncio.TaskGroup() as group:
-        for job in jobs:
-            group.create_task(_for_ever(job))
+    tasks = [asyncio.create_task(_for_ever(job)) for job in jobs]
+    await stopping.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await keeper.close()
+    await local.pool.close()
 
 
 async def sequence_log(local: Local) -> None:

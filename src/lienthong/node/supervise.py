@@ -1,6 +1,6 @@
 """``lienthong serve``: one parent that starts a node's processes, watches them and ends them in order.
 
-Order of start: database, schema, then sandbox, gateway, web and jobs side by side.  On SIGTERM or SIGINT the gateway
+Order of start: database, schema, then gateway, web and jobs side by side; the jobs keep the sandbox.  On SIGTERM or SIGINT the gateway
 and the web stop taking new work and drain; the database, when it is ours, goes last.
 """
 
@@ -24,7 +24,7 @@ from lienthong.storage.placement import short_folder
 from lienthong.storage.provision import DatabaseDsns, prepare_database
 from lienthong.storage.server import PostgresServer
 
-ROLES = ("sandbox", "gateway", "web", "jobs")
+ROLES = ("gateway", "web", "jobs")
 DRAIN_S = 30.0
 RESTART_WAIT_S = 1.0
 DATABASE_FILE = "database.json"
