@@ -157,6 +157,13 @@ HOME = m.Home(
     uses=USES,
     uses_by_way=(("call", 1204), ("table", 12), ("query", 88)),
     checkpoint=CHECKPOINT,
+    commands=(
+        (
+            m.Name("Gọi một hồ sơ", "Call one record"),
+            "lienthong call VN/GOV/G01/dancu/citizen --receipt bien-nhan.json",
+        ),
+        (m.Name("Truy vấn", "Query"), 'lienthong query "SELECT gender, count(*) FROM g01.dancu.citizen GROUP BY 1"'),
+    ),
 )
 
 STARTING = m.Home(
@@ -260,7 +267,7 @@ RECORD = m.RecordPage(
     ),
     node="nut-g01",
     log_index=18_041,
-    checkpoint=CHECKPOINT,
+    checkpoint=replace(CHECKPOINT, origin="vn.lienthong/nut-g01", size=18_044),
     peer_url="http://127.0.0.1:40104/log/receipt/" + sha("peer"),
 )
 

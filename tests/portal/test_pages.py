@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
-from tests.portal import sample
 
 from lienthong.portal import app
 from lienthong.portal.app import STATIC_FOLDER, create_portal, error_page
 from lienthong.web import install
+from tests.portal import sample
 
 Browser = httpx.AsyncClient
 PAGES = ("/", f"/agreements/{sample.AGREEMENT.line.digest}", f"/records/{sample.RECORD.link.record_hash}")
@@ -162,7 +162,7 @@ async def test_the_record_page_shows_the_exact_text_every_key_and_where_it_stand
 
     assert sample.RECORD.leaf in text
     assert all(value in text for _, value in sample.RECORD.record if value)
-    assert "record 18,042 of 3,420" in text
+    assert "record 18,042 of 18,044" in text
 
 
 async def test_a_record_without_checkpoint_says_that_its_proof_is_still_to_come():

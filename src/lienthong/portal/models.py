@@ -161,6 +161,8 @@ class Home:
     """Newest first; at most 50 are worth showing."""
     uses_by_way: tuple[tuple[Way, int], ...] = ()
     checkpoint: CheckpointView | None = None
+    commands: tuple[tuple[Name, str], ...] = ()
+    """Command lines worth trying here, each with what it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ def _environment(language: Language) -> Environment:
         "word": word,
         "moment": _bound(words.moment, language),
         "day": _bound(words.day, language),
+        "period": _bound(words.period, language),
         "number": _bound(words.number, language),
         "size": _bound(words.size, language),
         "condition": _bound(words.condition, language),

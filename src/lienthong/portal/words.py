@@ -5,6 +5,7 @@ Pure functions of a value and a language; what is not known is shown as it stand
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 from types import MappingProxyType
@@ -18,6 +19,14 @@ VIETNAM: Final = timezone(timedelta(hours=7), "UTC+7")
 """Việt Nam's time zone; no daylight saving."""
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_PERIOD = re.compile(r"PT?([0-9]+)[HDMY]")
+_PERIOD_WORDS: Final = {
+    "PTH": T("{value} hours"),
+    "PD": T("{value} days"),
+    "PM": T("{value} months"),
+    "PY": T("{value} years"),
+}
 
 
 def _table(words: dict[str, str]) -> Mapping[str, str]:
@@ -129,10 +138,9 @@ def word(table: Mapping[str, str], key: str, language: Language) -> str:
 
 
 def moment(at: datetime, language: Language) -> str:
-    """A time to the second in Việt Nam's zone: ``14:05:09 22/11/2026`` or ``22 Nov 2026, 14:05:09``."""
+    """A time to the second in Việt Nam's zone: ``14:05:09 22/11/2026`` or ``14:05:09, 22 Nov 2026``."""
     local = at.astimezone(VIETNAM)
-    clock = local.strftime("%H:%M:%S")
-    return f"{clock} {day(local, language)}" if language == "vi" else f"{day(local, language)}, {clock}"
+    return f"{local:%H:%M:%S}{' ' if language == 'vi' else ', '}{day(local, language)}"
 
 
 def day(at: date, language: Language) -> str:
@@ -142,6 +150,13 @@ def day(at: date, language: Language) -> str:
     if language == "vi":
         return f"{at.day:02d}/{at.month:02d}/{at.year}"
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+
+
+def period(duration: str, language: Language) -> str:
+    """An ISO 8601 duration of one unit in words: ``P30D`` is ``30 days``; anything else as it stands."""
+    shape = _PERIOD.fullmatch(duration)
+    unit = _PERIOD_WORDS.get(duration[:2].rstrip("0123456789") + duration[-1]) if shape else None
+    return translate(unit, language, value=shape.group(1)) if shape and unit else duration
 
 
 def number(value: int, language: Language) -> str:
