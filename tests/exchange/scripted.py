@@ -31,7 +31,8 @@ class Certificate:
     fingerprint: str
 
 
-def make_certificate(folder: Path, name: str) -> Certificate:
+def make_certificate(folder: Path, name: str, *, days: float = 1) -> Certificate:
+    """A certificate for ``name`` that began an hour ago and ends in ``days`` days."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -41,8 +42,8 @@ def make_certificate(folder: Path, name: str) -> Certificate:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
