@@ -19,6 +19,7 @@ from psycopg import sql
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.storage.durability import check_durability
+from lienthong.storage.migrations.runner import needs_migration
 from lienthong.storage.uri import with_account
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,54}")
@@ -88,8 +89,6 @@ def migrate(owner_dsn: str) -> None:
 
     Raises DatabaseUnavailable, or UnknownSchema when the database is newer than this program.
     """
-    from lienthong.storage.migrations.runner import needs_migration
-
     with connected(owner_dsn) as connection:
         if not needs_migration(connection):
             return

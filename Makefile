@@ -1,0 +1,76 @@
+# make demo   a small country on this machine; needs Python 3.11, no root, no system package
+# make test   every test, on both PostgreSQL servers; as root it installs what is missing and says so
+# make lint   form, types, layers, ratchets
+# make bench  the measurements of docs/benchmarks.md
+# Each target makes the environments it needs (.venv, .venv-clients) from the hashed locks, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLIENTS := .venv-clients
+ARGS ?=
+PYTEST_ARGS ?=
+PIP := -m pip --disable-pip-version-check --no-input -q
+
+.PHONY: help setup demo test lint bench clients lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+
+setup: $(VENV)/installed
+
+demo: setup
+	@$(BIN)/lienthong demo $(ARGS)
+
+test: $(VENV)/installed-test clients
+	@.ci/system-packages
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	LIENTHONG_TEST_PG=debian $(BIN)/python -m pytest tests/storage tests/access $(PYTEST_ARGS)
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/lint
+
+bench: $(VENV)/installed-test clients
+	$(BIN)/python -m bench $(ARGS)
+
+clients: $(CLIENTS)/installed
+
+lock: $(VENV)/installed-test
+	for part in "" -test -clients; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 $(UPGRADE) --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links $$([ "$$part" = -test ] && echo "-c requirements.lock") \
+	    requirements$$part.in -o requirements$$part.lock || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) $(CLIENTS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "$(PYTHON) lacks the venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps: a newer lock installs again, nothing else does.
+$(VENV)/installed: requirements.lock pyproject.toml README.md | $(BIN)/python
+	@echo "Installing what runs (requirements.lock) ..."
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements.lock
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/installed-test: requirements-test.lock $(VENV)/installed
+	@echo "Installing what tests (requirements-test.lock) ..."
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
+
+$(CLIENTS)/installed: requirements-clients.lock | $(BIN)/python
+	@echo "Installing foreign clients (requirements-clients.lock) ..."
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python $(PIP) install --require-hashes -r requirements-clients.lock
+	@touch $@
