@@ -11,7 +11,6 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.agreements.build import AGREEMENT_ID, COUNTER, END, START, a_permission, an_agreement, some_terms
 
 from lienthong.agreements import vocabulary as v
 from lienthong.agreements.document import canonical, terms_digest, write_agreement, write_offer
@@ -25,6 +24,7 @@ from lienthong.agreements.reading import (
 )
 from lienthong.directory.models import IdMalformed
 from lienthong.errors import Problem
+from tests.agreements.build import AGREEMENT_ID, COUNTER, END, START, a_permission, an_agreement, some_terms
 
 # The Agreement object as the Dataspace Protocol's schema demands it (contract-schema.json of 2025-1), written here in
 # the few lines that concern us: required members, operators, and operands that are never numbers or booleans.

@@ -10,6 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from lienthong.agreements.models import Obligation, Permission, Prohibition
+from lienthong.agreements.policy import (
+    Compiled,
+    Decision,
+    Request,
+    compile_unreadable,
+    decide_among,
+    decision_text,
+)
+from lienthong.agreements.reading import AgreementTermUnknown
+from lienthong.directory.models import SystemId
 from tests.agreements.build import (
     AGREEMENT_ID,
     CITIZEN,
@@ -23,18 +35,6 @@ from tests.agreements.build import (
     a_request,
     compiled,
 )
-
-from lienthong.agreements.models import Obligation, Permission, Prohibition
-from lienthong.agreements.policy import (
-    Compiled,
-    Decision,
-    Request,
-    compile_unreadable,
-    decide_among,
-    decision_text,
-)
-from lienthong.agreements.reading import AgreementTermUnknown
-from lienthong.directory.models import SystemId
 
 SECOND = timedelta(seconds=1)
 BEFORE, LAST, LATER = START - SECOND, END - SECOND, END + SECOND

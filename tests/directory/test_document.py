@@ -178,6 +178,14 @@ def test_a_purpose_is_its_member_s_and_has_its_days() -> None:
             snapshot.purpose_on(code, member, day)
 
 
+def test_a_common_purpose_may_be_named_by_every_body_of_the_class() -> None:
+    snapshot = a_snapshot(purposes=(a_purpose(common=True),))
+
+    assert snapshot.purpose_on("HP-01", POLICE, date(2026, 7, 1)).member == PROVINCE
+    with pytest.raises(UnknownPurpose):
+        snapshot.purpose_on("HP-01", "VN/COM/0100109106", date(2026, 7, 1))
+
+
 def test_age_and_expiry() -> None:
     snapshot = a_snapshot(issued=NOW, expires=NOW + timedelta(hours=24))
 

@@ -94,7 +94,7 @@ def parse_agreement(document: bytes) -> Agreement:
     return Agreement(
         id=agreement_id,
         version=int(version),
-        timestamp=_moment(_text(body, "timestamp", ""), "timestamp"),
+        timestamp=read_moment(_text(body, "timestamp", ""), "timestamp"),
         predecessor=predecessor,
         terms=_terms(body),
         document=document,
@@ -261,11 +261,11 @@ def _read_system(found: _Conditions, right: Json, _: str, place: str) -> None:
 
 
 def _read_start(found: _Conditions, right: Json, _: str, place: str) -> None:
-    found.starts = _moment(_as_text(right, place), place)
+    found.starts = read_moment(_as_text(right, place), place)
 
 
 def _read_end(found: _Conditions, right: Json, _: str, place: str) -> None:
-    found.ends = _moment(_as_text(right, place), place)
+    found.ends = read_moment(_as_text(right, place), place)
 
 
 def _read_ground(found: _Conditions, right: Json, _: str, place: str) -> None:
@@ -323,7 +323,8 @@ def _field_and_value(right: Json, place: str) -> tuple[str, Json]:
     return _text(operand, v.FIELD, place), operand[v.VALUE]
 
 
-def _moment(text: str, place: str) -> datetime:
+def read_moment(text: str, place: str) -> datetime:
+    """A time as ``write_moment`` wrote it; ``place`` names it in the refusal.  Raises AgreementMalformed."""
     if not _MOMENT.match(text):
         raise _malformed(place)
     try:

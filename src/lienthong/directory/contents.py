@@ -179,4 +179,5 @@ def _read_purpose(body: Any) -> Purpose:  # Any: as above
         valid_from=date.fromisoformat(body["valid_from"]),
         valid_to=_day(body["valid_to"]),
         dpv=body["dpv"],
+        common=body["common"] is True,
     )

@@ -180,7 +180,7 @@ class Snapshot:
     def purpose_on(self, code: str, member_id: str, day: date) -> Purpose:
         """The purpose ``member_id`` may name on ``day``.  Raises UnknownPurpose."""
         purpose = self._purposes.get(code)
-        if purpose is None or purpose.member != member_id or not purpose.valid_on(day):
+        if purpose is None or not purpose.named_by(member_id) or not purpose.valid_on(day):
             raise UnknownPurpose(
                 T("{member} has no registered purpose {purpose} on {day}."),
                 mend=T("Register the task with its legal basis, or name one that is registered."),

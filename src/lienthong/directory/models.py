@@ -224,6 +224,12 @@ class Purpose:
     """First day on which the purpose is no longer valid; None while open."""
     dpv: str = ""
     """Data Privacy Vocabulary term, a full IRI."""
+    common: bool = False
+    """A task the law gives to every body of the member's class: all of them may name it."""
+
+    def named_by(self, member_id: str) -> bool:
+        """Whether ``member_id`` may name it: its own member, or any of the same class when it is common."""
+        return self.member == member_id or (self.common and class_of(self.member) == class_of(member_id))
 
     def valid_on(self, day: date) -> bool:
         """Whether the purpose may be named on ``day``."""

@@ -198,9 +198,9 @@ async def insert_purpose(db: Connection, purpose: Purpose) -> bool:
     """Write a new purpose; False when the code was given before."""
     cursor = await db.execute(
         """
-        INSERT INTO purpose (code, member, title_vi, title_en, legal_basis, valid_from, valid_to, dpv)
+        INSERT INTO purpose (code, member, title_vi, title_en, legal_basis, valid_from, valid_to, dpv, common)
         VALUES (%(code)s, %(member)s, %(title_vi)s, %(title_en)s, %(legal_basis)s, %(valid_from)s, %(valid_to)s,
-                %(dpv)s)
+                %(dpv)s, %(common)s)
         ON CONFLICT (code) DO NOTHING
         """,
         {name: getattr(purpose, name) for name in Purpose.__slots__},
