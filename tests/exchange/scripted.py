@@ -114,3 +114,10 @@ def saying(*answers: bytes, then_close: bool = False) -> Script:
                 return
 
     return script
+
+
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """A server that shows ``certificate`` and asks for none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.exchange.scripted import make_certificate, read_request, saying, scripted
 
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer, Limits
 from lienthong.exchange.client import HttpClient, Origin
+from tests.exchange.scripted import make_certificate, read_request, saying, scripted, server_context
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -154,7 +154,7 @@ async def test_a_body_after_the_head_of_a_head_request_is_refused(client: HttpCl
     ],
 )
 async def test_a_body_over_the_limit_is_refused(client: HttpClient, answer: bytes) -> None:
-    assert await refusal(client, answer) == "answer-too-large"
+    assert await refusal(client, answer) == "peer-answer-too-large"
 
 
 async def test_a_body_at_the_limit_is_read(client: HttpClient) -> None:
@@ -413,12 +413,6 @@ async def test_a_request_that_is_not_one_message_is_never_sent(
 
 
 # -- TLS
-
-
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
 
 
 def blind_context() -> ssl.SSLContext:

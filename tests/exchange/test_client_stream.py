@@ -201,7 +201,7 @@ async def test_a_reader_that_leaves_early_closes_the_link(client: HttpClient) ->
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", "bad-answer"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n", "bad-answer"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\nzz\r\n", "bad-answer"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1f4\r\n" + b"x" * 500, "answer-too-large"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1f4\r\n" + b"x" * 500, "peer-answer-too-large"),
     ],
 )
 async def test_a_stream_that_breaks_ends_with_a_problem_never_quietly(

@@ -109,7 +109,7 @@ class BadAnswer(Problem):
 class AnswerTooLarge(Problem):
     """The answer's body exceeds the limit set for this request."""
 
-    kind = "answer-too-large"
+    kind = "peer-answer-too-large"
     status = 502
     side = "provider"
     title = T("The other side's answer is larger than allowed")

@@ -1,0 +1,267 @@
+"""The hop to a service's HTTP back end: a publisher-chosen address, strict limits, nothing of ours leaking.
+
+Promises: redirects are passed on, never followed; nothing is sent twice but a safe method over a dead link; the
+back end's address stands in no problem; its header fields can not pass for ours.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from lienthong.catalog.models import HttpSource, Service
+from lienthong.errors import Problem
+from lienthong.exchange.answer import Answer, AnswerTooLarge, Headers, PeerTimeout
+from lienthong.exchange.client import HttpClient, Origin
+from lienthong.exchange.paths import decoded_path, joined_target, path_matches
+from lienthong.exchange.signed import Incoming
+from lienthong.i18n import T
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_IDLE_S = 4.0
+"""Common servers let go of an idle link after 5 s."""
+
+HOP_FIELDS = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "host",
+        "user-agent",
+        "server",
+        "content-length",
+        "expect",
+    }
+)
+"""Dropped in both directions, as X-Road does (and Proxy-Connection, which nobody should send)."""
+_OUR_FIELDS = frozenset({"signature", "signature-input", "content-digest", "x-road-request-hash"})
+_ANSWER_FIELDS = frozenset(
+    {"date", "x-road-id", "x-road-client", "x-road-service", "x-road-request-id", "x-road-error"}
+)
+
+
+class ServiceFailed(Problem):
+    """The back end is down, or its answer breaks HTTP."""
+
+    kind = "service-failed"
+    status = 502
+    side = "provider"
+    title = T("The provider's service failed")
+
+
+class ServiceTimeout(Problem):
+    """The back end did not answer within the service's time."""
+
+    kind = "service-timeout"
+    status = 504
+    side = "provider"
+    title = T("The provider's service did not answer in time")
+
+
+class ServiceAnswerTooLarge(Problem):
+    """The back end's answer exceeds what a call may carry."""
+
+    kind = "service-answer-too-large"
+    status = 502
+    side = "provider"
+    title = T("The service's answer is too large for a call")
+
+
+class EndpointUnknown(Problem):
+    """The service has no endpoint with this method and path."""
+
+    kind = "endpoint-unknown"
+    status = 404
+    side = "caller"
+    title = T("The service has no such endpoint")
+
+
+class BackendAddressNotValid(Problem):
+    """The address of a back end can not be used."""
+
+    kind = "backend-address-not-valid"
+    status = 422
+    side = "provider"
+    title = T("The address of the service's back end can not be used")
+
+
+class Backend:
+    """Forwards calls to back ends; belongs to one event loop."""
+
+    def __init__(self, client: HttpClient, max_body: int) -> None:
+        """``max_body``: most bytes of an answer's body."""
+        self._client = client
+        self._max_body = max_body
+        self._origins: dict[tuple[str, str | None], tuple[Origin, bytes]] = {}
+
+    async def call(self, service: Service, incoming: Incoming, rest: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Forward a message's call; status, fields by lower-case name, body.  Raises what ``forward`` raises."""
+        answer = await self.forward(service, incoming.method, rest, listed(incoming.headers), incoming.body)
+        return answer.status, merged(answer.headers), answer.body
+
+    async def forward(self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes) -> Answer:
+        """Call the back end of ``service`` with path and query ``rest``; the answer without what is not its own.
+
+        Raises PathRefused, EndpointUnknown, ServiceFailed, ServiceTimeout, ServiceAnswerTooLarge.
+        """
+        source = service.source
+        if not isinstance(source, HttpSource):
+            raise BackendAddressNotValid(T("{service} has no HTTP back end."), service=service.id)
+        _check_endpoint(service, method, rest.partition(b"?")[0])
+        origin, base_path = self._origin(source)
+        sent = request_fields(fields)
+        try:
+            answer = await self._client.request(
+                origin,
+                method,
+                joined_target(base_path, rest),
+                (lambda: sent) if method in _SAFE else sent,
+                body if method in _WITH_BODY else b"",
+                deadline_s=source.timeout_s,
+                max_body=self._max_body,
+            )
+        except PeerTimeout:
+            raise ServiceTimeout(
+                T("{service} did not answer within {seconds} s."),
+                mend=T("Try again later; if it lasts, tell the provider."),
+                service=service.id,
+                seconds=source.timeout_s,
+            ) from None
+        except AnswerTooLarge:
+            raise ServiceAnswerTooLarge(
+                T("The answer of {service} is larger than {limit} bytes."),
+                mend=T("Ask for less at a time, or take the table instead of calling."),
+                service=service.id,
+                limit=self._max_body,
+            ) from None
+        except Problem as failure:
+            raise ServiceFailed(
+                T("{service} failed: {cause}."),
+                mend=T("Try again later; if it lasts, tell the provider: only there it can be mended."),
+                service=service.id,
+                cause=failure.kind,
+            ) from failure
+        return Answer(answer.status, answer_fields(answer.headers), answer.body)
+
+    def _origin(self, source: HttpSource) -> tuple[Origin, bytes]:
+        key = (source.url, source.ca)
+        known = self._origins.get(key)
+        if known is None:
+            known = self._origins[key] = backend_origin(source.url, source.ca)
+        return known
+
+
+def backend_origin(url: str, ca: str | None = None) -> tuple[Origin, bytes]:
+    """Where ``url`` points, and its path.
+
+    ``ca``: PEM file of the authority of the back end's certificate, None for the system's.  Raises
+    BackendAddressNotValid for anything but plain http or https without credentials, query and fragment.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host = (
+            (parts.hostname or "").encode("idna").decode("ascii")
+            if ":" not in (parts.hostname or "")
+            else parts.hostname
+        )
+        path = parts.path.encode("ascii")
+        if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or "?" in url or "#" in url:
+            raise ValueError("form")
+        if any(not "!" <= letter <= "~" for letter in parts.netloc + parts.path):
+            raise ValueError("letters")
+        decoded_path(path)
+        tls = _context(ca) if parts.scheme == "https" else None
+    except (ValueError, OSError, ssl.SSLError, Problem):
+        raise BackendAddressNotValid(
+            T("The address of the back end must be http:// or https:// with host and path only."),
+            mend=T("Leave out credentials, query and fragment; give the authority's file where it is not a known one."),
+        ) from None
+    return Origin(host or "", port, tls, idle_s=_IDLE_S), path
+
+
+def request_fields(fields: Headers) -> Headers:
+    """The fields of a call that a back end gets: all but those of the hop and of our messages.
+
+    Accept-Encoding is left out too: an agreement may have to look into the answer.
+    """
+    gone = _nominated(fields)
+    return [
+        (name, value)
+        for name, value in fields
+        if (text := name.decode("latin-1").lower()) not in HOP_FIELDS
+        and text not in _OUR_FIELDS
+        and text not in gone
+        and text != "accept-encoding"
+        and not text.startswith("lienthong-")
+    ]
+
+
+def answer_fields(fields: Headers) -> Headers:
+    """The fields of a back end's answer that are passed on: none of the hop's, none that only a node may set."""
+    gone = _nominated(fields)
+    return [
+        (name, value)
+        for name, value in fields
+        if (text := name.decode("latin-1").lower()) not in HOP_FIELDS
+        and text not in _OUR_FIELDS
+        and text not in _ANSWER_FIELDS
+        and text not in gone
+        and not text.startswith("lienthong-")
+    ]
+
+
+def merged(fields: Headers) -> dict[str, str]:
+    """``fields`` by lower-case name; several of one name joined as RFC 9110, 5.3 allows (Cookie by ``; ``).
+
+    Set-Cookie can not be joined: the last one stays.
+    """
+    by_name: dict[str, str] = {}
+    for raw, value in fields:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        if name in by_name and name != "set-cookie":
+            text = by_name[name] + ("; " if name == "cookie" else ", ") + text
+        by_name[name] = text
+    return by_name
+
+
+def listed(fields: Mapping[str, str]) -> Headers:
+    """The reverse of ``merged``."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+
+
+def _check_endpoint(service: Service, method: str, path: bytes) -> None:
+    decoded_path(path)
+    if not service.endpoints:
+        return
+    if not any(e.method in (method, "*") and path_matches(e.path, path) for e in service.endpoints):
+        raise EndpointUnknown(
+            T("{service} has no endpoint with the method {method} and this path."),
+            mend=T("Look at the service's description for its endpoints."),
+            service=service.id,
+            method=method,
+        )
+
+
+def _nominated(fields: Headers) -> frozenset[str]:
+    """Names that a Connection field declares to belong to the hop (RFC 9110, 7.6.1)."""
+    return frozenset(
+        token.strip().decode("latin-1").lower()
+        for name, value in fields
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    )
+
+
+def _context(ca: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
