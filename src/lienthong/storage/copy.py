@@ -22,7 +22,7 @@ Row = tuple[bytes | None, ...]
 SMALL_BATCH = 8
 """Below this many rows a batch goes at once: few callers, and waiting would be their whole delay."""
 WINDOW_S = 0.001
-"""How long the writer gathers when the last batch was not small."""
+"""How long the writer gathers at most when the last batch was not small; it goes as soon as as many rows wait again."""
 LARGEST_BATCH = 5_000
 WAITING_LIMIT = 20_000
 """Rows that may wait; beyond it a caller is refused at once, so memory stays bounded when the disk stalls."""
@@ -54,6 +54,7 @@ class GroupCommit:
         self._rows: list[Row] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
+        self._enough = 1  # rows that wake the writer
         self._writer: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection | None = None
         self._closing = False
@@ -70,7 +71,8 @@ class GroupCommit:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rows.append(row)
         self._waiters.append(done)
-        self._wake.set()
+        if len(self._rows) >= self._enough:
+            self._wake.set()
         await done
 
     async def close(self) -> None:
@@ -85,18 +87,25 @@ class GroupCommit:
         """The one writer: gathers, commits, answers; ends when closing and nothing waits."""
         last = 0
         while True:
-            if not self._rows:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            if last >= SMALL_BATCH and not self._closing:
-                await asyncio.sleep(WINDOW_S)
+            await self._rows_wait(1)
+            if last >= SMALL_BATCH:
+                timer = asyncio.get_running_loop().call_later(WINDOW_S, self._wake.set)
+                await self._rows_wait(last)
+                timer.cancel()
+            if self._closing and not self._rows:
+                return
             rows, self._rows = self._rows[:LARGEST_BATCH], self._rows[LARGEST_BATCH:]
             waiters, self._waiters = self._waiters[:LARGEST_BATCH], self._waiters[LARGEST_BATCH:]
             last = len(rows)
             await self._commit(rows, waiters)
+
+    async def _rows_wait(self, enough: int) -> None:
+        """Return when ``enough`` rows wait, somebody else wakes the writer, or it is closing."""
+        if len(self._rows) >= enough or self._closing:
+            return
+        self._enough = enough
+        self._wake.clear()
+        await self._wake.wait()
 
     async def _commit(self, rows: list[Row], waiters: list[asyncio.Future[None]]) -> None:
         try:
