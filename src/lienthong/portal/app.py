@@ -42,19 +42,19 @@ VERIFIER_POLICY: Final = "; ".join(
 Page = Callable[[Request], Awaitable[Response]]
 
 
-class NoSuchAgreement(Problem):
+class AgreementNotHere(Problem):
     """No agreement of this node has the digest asked for."""
 
-    kind = "no-such-agreement"
+    kind = "agreement-not-here"
     status = 404
     side = "caller"
     title = T("No such agreement here")
 
 
-class NoSuchRecord(Problem):
+class RecordNotHere(Problem):
     """This node's log holds no record with the hash asked for."""
 
-    kind = "no-such-record"
+    kind = "record-not-here"
     status = 404
     side = "caller"
     title = T("No such record here")
@@ -97,7 +97,7 @@ def _agreement(read: PortalData) -> Page:
         digest = request.path_params["digest"]
         shown = await read.agreement(digest) if _SHA256.fullmatch(digest) else None
         if shown is None:
-            raise NoSuchAgreement(
+            raise AgreementNotHere(
                 T("This node knows no agreement with that digest."),
                 mend=T("Follow the link from a record, or ask the provider's node."),
             )
@@ -111,7 +111,7 @@ def _record(read: PortalData) -> Page:
         record_hash = request.path_params["record_hash"]
         shown = await read.record(record_hash) if _SHA256.fullmatch(record_hash) else None
         if shown is None:
-            raise NoSuchRecord(
+            raise RecordNotHere(
                 T("This node's log holds no record with that hash."),
                 mend=T("A record is held by the two nodes that took part; ask the node that wrote it."),
             )
