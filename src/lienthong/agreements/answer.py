@@ -86,6 +86,7 @@ async def receive_request(
         note=payloads.text_of(payload, payloads.NOTE) if payloads.NOTE in payload else "",
         requested_at=now,
         changed_at=now,
+        delivered=True,
     )
     await queries.insert_negotiation(db, negotiation)
     return payloads.acknowledgement(negotiation)
@@ -112,7 +113,9 @@ async def approve_request(db: Connection, snapshot: Snapshot, signer: MemberSign
     )
     signature = signer.sign(document)
     check_signature(snapshot, document, signature, negotiation.provider, now)
-    agreed = replace(negotiation, state=state, document=document, provider_jws=signature, changed_at=now)
+    agreed = replace(
+        negotiation, state=state, document=document, provider_jws=signature, changed_at=now, delivered=False
+    )
     await queries.update_negotiation(db, agreed)
     return Outgoing(negotiation.provider, negotiation.consumer, payloads.agreement_message(agreed))
 
@@ -127,6 +130,7 @@ async def refuse_request(db: Connection, pid: str, refusal: Refusal, *, now: dat
         reason=refusal.reason,
         provision=refusal.provision,
         changed_at=now,
+        delivered=False,
     )
     await queries.update_negotiation(db, refused)
     return Outgoing(negotiation.provider, negotiation.consumer, payloads.termination_message(refused))
@@ -143,9 +147,8 @@ async def receive_verification(
     signature = payloads.text_of(payload, payloads.SIGNATURE)
     if negotiation.state != "FINALIZED":
         verified = move(negotiation.state, "verification", "consumer")
-        final = replace(
-            negotiation, state=move(verified, "finalize", "provider"), consumer_jws=signature, changed_at=now
-        )
+        state = move(verified, "finalize", "provider")
+        final = replace(negotiation, state=state, consumer_jws=signature, changed_at=now, delivered=False)
         if final.document is None or final.provider_jws is None:
             raise _unknown(negotiation.pid)
         check_signature(snapshot, final.document, signature, final.consumer, now)
@@ -168,6 +171,7 @@ async def receive_withdrawal(db: Connection, payload: Mapping[str, object], *, s
         ended_by="consumer",
         reason=payloads.reason_of(payload),
         changed_at=now,
+        delivered=True,
     )
     await queries.update_negotiation(db, withdrawn)
     return payloads.acknowledgement(withdrawn)

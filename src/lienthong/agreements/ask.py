@@ -63,17 +63,10 @@ async def request_agreement(
         note=note,
         requested_at=now,
         changed_at=now,
+        delivered=False,
     )
     await queries.insert_negotiation(db, negotiation)
-    return Outgoing(negotiation.consumer, negotiation.provider, request_payload(negotiation))
-
-
-def request_payload(negotiation: Negotiation) -> dict[str, Json]:
-    """The request of a negotiation the consumer began; the same on every try."""
-    offer = read_canonical(negotiation.offer)
-    body = payloads.message(payloads.REQUEST, consumerPid=negotiation.pid, offer=offer)
-    extra = {payloads.NOTE: negotiation.note, payloads.v.PREDECESSOR: negotiation.predecessor or ""}
-    return body | {name: text for name, text in extra.items() if text}
+    return Outgoing(negotiation.consumer, negotiation.provider, payloads.request_message(negotiation))
 
 
 async def receive_acknowledgement(db: Connection, payload: Mapping[str, object], *, sender: str, now: datetime) -> None:
@@ -81,7 +74,8 @@ async def receive_acknowledgement(db: Connection, payload: Mapping[str, object],
     negotiation = await _own(db, payload, sender)
     peer_pid = payloads.pid_of(payload, "providerPid")
     if negotiation.peer_pid is None:
-        await queries.update_negotiation(db, replace(negotiation, peer_pid=peer_pid, changed_at=now))
+        known = replace(negotiation, peer_pid=peer_pid, changed_at=now, delivered=True)
+        await queries.update_negotiation(db, known)
 
 
 async def receive_agreement(
@@ -109,6 +103,7 @@ async def receive_agreement(
         provider_jws=provider_jws,
         consumer_jws=signer.sign(document),
         changed_at=now,
+        delivered=False,
     )
     await queries.update_negotiation(db, signed)
     return payloads.verification_message(signed)
@@ -124,7 +119,8 @@ async def receive_finalized(db: Connection, payload: Mapping[str, object], *, se
         )
     if negotiation.state == "FINALIZED":
         return payloads.acknowledgement(negotiation)
-    final = replace(negotiation, state=move(negotiation.state, "finalize", "provider"), changed_at=now)
+    state = move(negotiation.state, "finalize", "provider")
+    final = replace(negotiation, state=state, changed_at=now, delivered=True)
     if final.document is None or final.provider_jws is None or final.consumer_jws is None:
         raise UnknownNegotiation(T("The negotiation holds no signed agreement."))
     await keep_agreement(
@@ -151,6 +147,7 @@ async def receive_refusal(db: Connection, payload: Mapping[str, object], *, send
         reason=payloads.reason_of(payload),
         provision=payloads.text_of(payload, payloads.PROVISION),
         changed_at=now,
+        delivered=True,
     )
     await queries.update_negotiation(db, refused)
     return payloads.acknowledgement(refused)
@@ -167,6 +164,8 @@ async def withdraw_request(db: Connection, pid: str, *, reason: str, now: dateti
         ended_by="consumer",
         reason=reason.strip() or "-",
         changed_at=now,
+        # A provider that never acknowledged the request may not know it: it is told once and not again.
+        delivered=negotiation.peer_pid is None,
     )
     await queries.update_negotiation(db, withdrawn)
     return Outgoing(negotiation.consumer, negotiation.provider, payloads.termination_message(withdrawn))

@@ -84,10 +84,18 @@ async def end_agreement(
         said[payloads.PROVISION] = provision
     document = canonical(said)
     signature = signer.sign(document)
-    await _keep(db, current, document, signature, now)
-    other = current.consumer if signer.member == current.provider else current.provider
-    notice = payloads.message(payloads.NOTICE, notice=said)
-    return Outgoing(signer.member, other, notice | {payloads.SIGNATURE: signature})
+    notice = await _keep(db, current, document, signature, delivered=current.mode == "rule", now=now)
+    return notice_message(notice, current)
+
+
+def notice_message(notice: Notice, current: CurrentAgreement) -> Outgoing:
+    """The message that carries a notice to the other side; the same on every try.
+
+    An agreement by rule has no single other side: its members learn of the end when the directory drops the rule.
+    """
+    other = current.consumer if notice.by_member == current.provider else current.provider
+    message = payloads.message(payloads.NOTICE, notice=read_canonical(notice.document))
+    return Outgoing(notice.by_member, other, message | {payloads.SIGNATURE: notice.jws})
 
 
 async def receive_notice(
@@ -107,11 +115,13 @@ async def receive_notice(
     check_signature(snapshot, document, signature, said.by, now)
     if said.timestamp > now + CLOCK_SKEW:
         raise WrongSigner(T("The notice is dated {signed}, in the future."), signed=write_moment(said.timestamp))
-    await _keep(db, current, document, signature, now)
-    return payloads.message(payloads.NOTICE + "Ack", agreement=said.agreement)
+    await _keep(db, current, document, signature, delivered=True, now=now)
+    return payloads.message(payloads.NOTICE_ACK, agreement=said.agreement)
 
 
-async def _keep(db: Connection, current: CurrentAgreement, document: bytes, signature: str, now: datetime) -> None:
+async def _keep(
+    db: Connection, current: CurrentAgreement, document: bytes, signature: str, *, delivered: bool, now: datetime
+) -> Notice:
     said = _read(document)
     if said.by not in (current.provider, current.consumer):
         raise NotAParty(T("{sender} is no party of this agreement."), sender=said.by)
@@ -135,9 +145,11 @@ async def _keep(db: Connection, current: CurrentAgreement, document: bytes, sign
         by_member=said.by,
         ends_at=said.ends_at,
         stored_at=now,
+        delivered=delivered,
     )
     await queries.insert_notice(db, notice)
     await index_agreement(db, current.id)
+    return notice
 
 
 def _read(document: bytes) -> _Said:

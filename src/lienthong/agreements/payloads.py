@@ -26,6 +26,7 @@ VERIFICATION: Final = "ContractAgreementVerificationMessage"
 EVENT: Final = "ContractNegotiationEventMessage"
 TERMINATION: Final = "ContractNegotiationTerminationMessage"
 NOTICE: Final = v.LT + "TerminationNoticeMessage"
+NOTICE_ACK: Final = v.LT + "TerminationNoticeAcknowledgement"
 
 SIGNATURE: Final = v.LT + "signature"
 NOTE: Final = v.LT + "note"
@@ -63,6 +64,13 @@ def message(kind: str, **members: Json) -> dict[str, Json]:
     return {"@context": [v.DSP_CONTEXT], "@type": kind, **members}
 
 
+def request_message(negotiation: Negotiation) -> dict[str, Json]:
+    """The consumer's request."""
+    body = message(REQUEST, consumerPid=negotiation.pid, offer=read_canonical(negotiation.offer))
+    extra = {NOTE: negotiation.note, v.PREDECESSOR: negotiation.predecessor or ""}
+    return body | {name: text for name, text in extra.items() if text}
+
+
 def acknowledgement(negotiation: Negotiation) -> dict[str, Json]:
     """The answer to a message that was taken: both ids and the state it led to."""
     return message(ACK, **_pids(negotiation), state=negotiation.state)
@@ -95,6 +103,21 @@ def termination_message(negotiation: Negotiation) -> dict[str, Json]:
 def kind_of(payload: Mapping[str, object]) -> str:
     """The type of a message.  Raises NegotiationMessage."""
     return text_of(payload, "@type")
+
+
+def last_message(negotiation: Negotiation) -> dict[str, Json]:
+    """The message this side sent last, as it was: what is sent again while no answer has come."""
+    match negotiation.side, negotiation.state:
+        case _, "TERMINATED":
+            return termination_message(negotiation)
+        case "consumer", "VERIFIED":
+            return verification_message(negotiation)
+        case "consumer", _:
+            return request_message(negotiation)
+        case "provider", "AGREED":
+            return agreement_message(negotiation)
+        case _:
+            return finalized_message(negotiation)
 
 
 def text_of(payload: Mapping[str, object], name: str) -> str:

@@ -115,6 +115,11 @@ def decision_text(decision: Decision) -> bytes:
     return canonical(said)
 
 
+def sealed(decision: Decision) -> Decision:
+    """``decision`` with its digest in place."""
+    return replace(decision, decision_digest=sha256_text(decision_text(decision)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Grant:
     """One permission for one purpose and one way, with the decision it leads to when every field is taken."""
@@ -136,7 +141,7 @@ class _Grant:
         if self.not_granted(wanted):
             return None
         masks = {name: kind for name, kind in self.whole.masks.items() if name in wanted}
-        decision = _sealed(replace(self.whole, fields=tuple(sorted(wanted)), masks=MappingProxyType(masks)))
+        decision = sealed(replace(self.whole, fields=tuple(sorted(wanted)), masks=MappingProxyType(masks)))
         if len(self.narrowed) >= _KEPT_LIMIT:
             self.narrowed.clear()
         self.narrowed[wanted] = decision
@@ -246,7 +251,7 @@ class Compiled:
         known = self.refusals.get(key)
         if known is not None:
             return known
-        decision = _sealed(
+        decision = sealed(
             Decision(
                 permit=False,
                 reason=reason,
@@ -344,7 +349,7 @@ def no_agreement(request: Request) -> Decision:
 
 
 def _refuse_alone(reason: Reason, request: Request, **facts: str) -> Decision:
-    return _sealed(Decision(False, reason, request.purpose, request.way, facts=facts or _NO_FACTS))
+    return sealed(Decision(False, reason, request.purpose, request.way, facts=facts or _NO_FACTS))
 
 
 def _meant(purposes: Sequence[str], default: str | None) -> str | None:
@@ -382,7 +387,7 @@ def _grant(agreement: Agreement, permission: Permission, purpose: str, way: Way,
         systems=frozenset(permission.systems) or None,
         quota=permission.quota,
         fields=None if given is None else frozenset(given),
-        whole=_sealed(whole),
+        whole=sealed(whole),
         narrowed={},
     )
 
@@ -408,8 +413,3 @@ def _width(decision: Decision) -> tuple[bool, int, int, int, int, int, str]:
         -(decision.quota or 1_000_000_000),
         decision.decision_digest,
     )
-
-
-def _sealed(decision: Decision) -> Decision:
-    """``decision`` with its digest in place."""
-    return replace(decision, decision_digest=sha256_text(decision_text(decision)))

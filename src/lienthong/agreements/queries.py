@@ -129,8 +129,10 @@ async def insert_notice(db: Connection, notice: Notice) -> None:
     """Store a notice; the same one twice is one."""
     await db.execute(
         """
-        INSERT INTO agreement_notice (digest, agreement, ends, document, jws, by_member, ends_at, stored_at)
-        VALUES (%(digest)s, %(agreement)s, %(ends)s, %(document)s, %(jws)s, %(by_member)s, %(ends_at)s, %(stored_at)s)
+        INSERT INTO agreement_notice (digest, agreement, ends, document, jws, by_member, ends_at, stored_at,
+                                      delivered)
+        VALUES (%(digest)s, %(agreement)s, %(ends)s, %(document)s, %(jws)s, %(by_member)s, %(ends_at)s, %(stored_at)s,
+                %(delivered)s)
         ON CONFLICT (digest) DO NOTHING
         """,
         {name: getattr(notice, name) for name in Notice.__slots__},
@@ -232,9 +234,9 @@ async def insert_negotiation(db: Connection, negotiation: Negotiation) -> None:
     await db.execute(
         """
         INSERT INTO negotiation (pid, peer_pid, side, state, provider, consumer, target, offer, predecessor, note,
-                                 requested_at, changed_at)
+                                 requested_at, changed_at, delivered)
         VALUES (%(pid)s, %(peer_pid)s, %(side)s, %(state)s, %(provider)s, %(consumer)s, %(target)s, %(offer)s,
-                %(predecessor)s, %(note)s, %(requested_at)s, %(changed_at)s)
+                %(predecessor)s, %(note)s, %(requested_at)s, %(changed_at)s, %(delivered)s)
         """,
         {name: getattr(negotiation, name) for name in Negotiation.__slots__},
     )
@@ -269,6 +271,30 @@ async def negotiations_in(db: Connection, side: Party, states: Sequence[State]) 
         return await cursor.fetchall()
 
 
+async def undelivered_negotiations(db: Connection) -> list[Negotiation]:
+    """Negotiations whose other side has not answered the last message, the oldest first."""
+    async with db.cursor(row_factory=class_row(Negotiation)) as cursor:
+        await cursor.execute("SELECT * FROM negotiation WHERE NOT delivered ORDER BY changed_at, pid")
+        return await cursor.fetchall()
+
+
+async def undelivered_notices(db: Connection) -> list[Notice]:
+    """Our notices that the other side has not answered, the oldest first."""
+    async with db.cursor(row_factory=class_row(Notice)) as cursor:
+        await cursor.execute("SELECT * FROM agreement_notice WHERE NOT delivered ORDER BY stored_at, digest")
+        return await cursor.fetchall()
+
+
+async def mark_notice_delivered(db: Connection, digest: str) -> None:
+    """The other side has answered a notice."""
+    await db.execute("UPDATE agreement_notice SET delivered = true WHERE digest = %(digest)s", {"digest": digest})
+
+
+async def mark_delivered(db: Connection, pid: str) -> None:
+    """The other side has answered the last message of a negotiation."""
+    await db.execute("UPDATE negotiation SET delivered = true WHERE pid = %(pid)s", {"pid": pid})
+
+
 async def update_negotiation(db: Connection, negotiation: Negotiation) -> None:
     """Write what may change in a negotiation."""
     await db.execute(
@@ -276,7 +302,7 @@ async def update_negotiation(db: Connection, negotiation: Negotiation) -> None:
         UPDATE negotiation
            SET peer_pid = %(peer_pid)s, state = %(state)s, document = %(document)s, provider_jws = %(provider_jws)s,
                consumer_jws = %(consumer_jws)s, ended_by = %(ended_by)s, reason = %(reason)s,
-               provision = %(provision)s, changed_at = %(changed_at)s
+               provision = %(provision)s, changed_at = %(changed_at)s, delivered = %(delivered)s
          WHERE pid = %(pid)s
         """,
         {name: getattr(negotiation, name) for name in Negotiation.__slots__},

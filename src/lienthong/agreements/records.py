@@ -58,6 +58,8 @@ class Negotiation:
     """Why the consumer asks, in its own words."""
     requested_at: datetime
     changed_at: datetime
+    delivered: bool
+    """Whether the other side has answered this side's last message."""
     document: bytes | None = None
     provider_jws: str | None = None
     consumer_jws: str | None = None
@@ -79,3 +81,5 @@ class Notice:
     by_member: str
     ends_at: datetime
     stored_at: datetime
+    delivered: bool
+    """Whether the other side has answered; true for a notice that came from there."""

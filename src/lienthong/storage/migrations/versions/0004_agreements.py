@@ -38,7 +38,8 @@ CREATE TABLE agreement_notice (
     jws       text NOT NULL,
     by_member text NOT NULL,
     ends_at   timestamptz NOT NULL,
-    stored_at timestamptz NOT NULL
+    stored_at timestamptz NOT NULL,
+    delivered boolean NOT NULL
 );
 CREATE INDEX agreement_notice_ends ON agreement_notice (ends);
 
@@ -96,6 +97,8 @@ CREATE TABLE negotiation (
     provision    text,
     requested_at timestamptz NOT NULL,
     changed_at   timestamptz NOT NULL,
+    -- Whether the other side has answered the last message of this one.
+    delivered    boolean NOT NULL,
     CHECK ((state = 'TERMINATED') = (ended_by IS NOT NULL)),
     -- A provider refuses in writing, with the reason and the legal provision, or not at all.
     CHECK (ended_by IS NULL OR btrim(reason) <> ''),
@@ -104,6 +107,7 @@ CREATE TABLE negotiation (
 );
 CREATE UNIQUE INDEX negotiation_peer ON negotiation (side, peer_pid) WHERE peer_pid IS NOT NULL;
 CREATE INDEX negotiation_state ON negotiation (state, requested_at);
+CREATE INDEX negotiation_undelivered ON negotiation (changed_at) WHERE NOT delivered;
 """
 
 
@@ -111,7 +115,7 @@ def upgrade() -> None:
     """Create the tables of agreements."""
     op.execute(TABLES)
     grant(op, "agreement_document", app="SELECT, INSERT, UPDATE")
-    grant(op, "agreement_notice", app="SELECT, INSERT")
+    grant(op, "agreement_notice", app="SELECT, INSERT, UPDATE")
     grant(op, "agreement_acceptance", app="SELECT, INSERT")
     grant(op, "negotiation", app="SELECT, INSERT, UPDATE")
     for table in ("agreement", "agreement_target"):
