@@ -17,7 +17,6 @@ from lienthong.directory.models import DatasetId, ServiceId
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256
 from tests.agreements.build import compiled
-from tests.conftest import drop_database
 from tests.use.nodes import PURPOSE, TestNode, a_directory, publish, start_node, two_locals
 
 PEOPLE = """
@@ -69,7 +68,7 @@ async def the_service(database: AsyncConnection, dsn: str) -> Service:
 @pytest.fixture
 async def two_nodes(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[TestNode, TestNode]]:
     """Consumer and provider, both serving."""
-    locals_, names = await two_locals(pg_server, tmp_path)
+    locals_ = await two_locals(pg_server, tmp_path)
     publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
     consumer, provider = [await start_node(local) for local in locals_]
     with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
@@ -82,5 +81,3 @@ async def two_nodes(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[
     yield consumer, provider
     for node in (consumer, provider):
         await node.stop()
-    for name in names:
-        drop_database(pg_server.dsn(), name)

@@ -126,8 +126,7 @@ async def test_a_row_outside_the_agreement_is_not_given(two_nodes):
 async def test_an_answer_is_withheld_until_its_record_is_durable(two_nodes):
     consumer, provider = two_nodes
     with psycopg.connect(provider.local.dsns.owner, autocommit=True) as db:
-        db.execute("REVOKE INSERT ON record FROM PUBLIC")
-        db.execute(f"REVOKE INSERT ON record FROM {db.info.dbname}_log")
+        db.execute("REVOKE INSERT ON record FROM node_template_log")
 
     with pytest.raises(Exception) as failed:
         await consumer.consumer.use(a_wish())
