@@ -66,13 +66,13 @@ def write_catalogue(path: Path, language: str, entries: Mapping[str, str]) -> No
     path.write_text(head + body, encoding="utf-8")
 
 
-def faults() -> list[str]:
+def faults(source: Path = SOURCE) -> list[str]:
     """What is wrong with the catalogues, one sentence each; empty when both are complete."""
-    found = found_messages()
+    found = found_messages(source)
     said = [f"{entry.place}: the marker holds no plain text" for entry in found if entry.message is None]
     wanted = {entry.message: entry.place for entry in found if entry.message is not None}
     for language in LANGUAGES:
-        catalogue = read_catalogue(catalogue_path(language))
+        catalogue = read_catalogue(catalogue_path(language, source))
         said += [f"{language}: no translation of {m!r} ({wanted[m]})" for m in sorted(wanted) if not catalogue.get(m)]
         said += [f"{language}: nothing says {m!r} any more" for m in sorted(set(catalogue) - set(wanted))]
         said += [
