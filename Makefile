@@ -29,11 +29,14 @@ test: $(VENV)/installed-test clients
 	LIENTHONG_TEST_PG=debian $(BIN)/python -m pytest tests/storage tests/access $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-test
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/basedpyright
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q tests/lint
+	@failed=""; \
+	check() { echo "== $$*"; "$(BIN)/$$@" || failed="$$failed\n  $$*"; }; \
+	check ruff format --check --quiet .; \
+	check ruff check --quiet .; \
+	check basedpyright; \
+	check lint-imports --no-logo; \
+	check python -m pytest -q --tb=short tests/lint; \
+	[ -z "$$failed" ] || { printf "lint failed:$$failed\n"; exit 1; }
 
 bench: $(VENV)/installed-test clients
 	$(BIN)/python -m bench $(ARGS)
