@@ -159,7 +159,7 @@ class GroupCommit:
 def _not_recorded(cause: str) -> NoRecord:
     return NoRecord(
         T("The record was not confirmed by the database ({cause}), so nothing was released."),
-        mend=T("Try again in a moment; the operator finds the cause with `lienthong doctor`."),
+        mend=T("Try again in a moment; the operator finds the cause in the node's log."),
         cause=cause,
         retry_after_s=RETRY_AFTER_S,
     )
