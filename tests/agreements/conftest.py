@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from lienthong.storage.provision import DatabaseDsns, prepare_database
 from lienthong.storage.server import PostgresServer
+from tests.agreements.country import Country, TwoNodes
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,9 @@ async def other_db(_second_database: DatabaseDsns) -> AsyncIterator[AsyncConnect
     finally:
         await connection.rollback()
         await connection.close()
+
+
+@pytest.fixture
+def nodes(db: AsyncConnection[Any], other_db: AsyncConnection[Any]) -> TwoNodes:
+    """A consumer's and a provider's node in a country of three members."""
+    return TwoNodes(Country(), consumer=db, provider=other_db)

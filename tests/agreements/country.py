@@ -10,11 +10,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from psycopg import AsyncConnection
 
+from lienthong.agreements import queries
+from lienthong.agreements.answer import approve_request
 from lienthong.agreements.ask import request_agreement
 from lienthong.agreements.models import Terms
 from lienthong.agreements.negotiate import receive_answer, receive_message
 from lienthong.agreements.payloads import Outgoing
+from lienthong.agreements.records import Negotiation, StoredDocument
 from lienthong.agreements.signing import MemberSigner
+from lienthong.agreements.states import STATES, Party
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import Member, MemberKey, NodeId, Rule
 from lienthong.trust.keys import generate_es256, key_id, public_jwk
@@ -109,11 +113,31 @@ class TwoNodes:
             now=self.now,
         )
 
+    async def approve(self, pid: str) -> Outgoing:
+        """The provider's signed answer to a request."""
+        signer = self.country.signer(POLICE)
+        return await approve_request(self.provider, self.country.snapshot(), signer, pid, now=self.now)
+
+    async def agree(self, **terms: Any) -> StoredDocument:
+        """A finalised agreement, as the provider stored it."""
+        _, pid = await self.ask(some_terms(**terms))
+        await self.carry(await self.approve(pid))
+        (current,) = await queries.current_agreements(self.provider)
+        stored = await queries.stored_document(self.provider, current.digest)
+        assert stored is not None
+        return stored
+
     async def carry(self, sent: Outgoing | None) -> None:
         """Carry a message of the provider, and what follows from its answer, to the end."""
         while sent is not None:
             answer = await self.to_consumer(sent.payload)
             sent = await receive_answer(self.provider, self.country.snapshot(), sent, answer, now=self.now)
+
+
+async def the_negotiation(db: Db, side: Party) -> Negotiation:
+    """The only negotiation of a side."""
+    (negotiation,) = await queries.negotiations_in(db, side, STATES)
+    return negotiation
 
 
 def over_the_wire(payload: Any) -> dict[str, Any]:

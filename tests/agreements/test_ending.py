@@ -18,16 +18,11 @@ from lienthong.agreements.parties import NotAParty
 from lienthong.agreements.policy import decide_among
 from lienthong.agreements.signing import AgreementAltered, WrongSigner
 from tests.agreements.build import CITIZEN, COUNTER, NOON, POLICE, PROVINCE, a_request, some_terms
-from tests.agreements.country import OTHER, Country, Db, TwoNodes, over_the_wire
+from tests.agreements.country import OTHER, Db, TwoNodes, over_the_wire
 
 pytestmark = pytest.mark.integration
 HOUR = timedelta(hours=1)
 SIGNATURE = v.LT + "signature"
-
-
-@pytest.fixture
-def nodes(db: Db, other_db: Db) -> TwoNodes:
-    return TwoNodes(Country(), consumer=db, provider=other_db)
 
 
 async def agreed(nodes: TwoNodes) -> str:

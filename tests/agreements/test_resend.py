@@ -13,14 +13,9 @@ from lienthong.agreements.ending import end_agreement
 from lienthong.agreements.negotiate import receive_answer, unanswered
 from lienthong.agreements.payloads import NegotiationMessage
 from tests.agreements.build import NOON, POLICE, PROVINCE, some_terms
-from tests.agreements.country import Country, Db, TwoNodes
+from tests.agreements.country import TwoNodes
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def nodes(db: Db, other_db: Db) -> TwoNodes:
-    return TwoNodes(Country(), consumer=db, provider=other_db)
 
 
 async def asked(nodes: TwoNodes) -> Any:
