@@ -143,6 +143,10 @@ def publish(locals_: Sequence[Local], contents: Contents, folder: Path, key, ver
         local.directory.look()
 
 
+async def _no_rules(*_) -> None:
+    """The tests' agreements are not by rule."""
+
+
 async def start_node(local: Local, **extra) -> TestNode:
     """Open the parts and the peer listener of one node; the directory must have been published."""
     node = TestNode(local)
@@ -158,7 +162,7 @@ async def start_node(local: Local, **extra) -> TestNode:
     link = PeerLink(client, local.directory.snapshot, keys, PeerOrigins(own, listed))
     sources = Sources()
     options = {
-        "answer_subquery": None, "call_backend": None, "notices": {},
+        "answer_subquery": None, "call_backend": None, "notices": {}, "accept_rule": _no_rules,
         "tables": TableReader(sources, None),
     } | extra  # fmt: skip
     node.parts = Parts(

@@ -119,6 +119,15 @@ class Gate:
 
         A member always reads back its own data (R-35).  Raises a Refused that names the reason.
         """
+        decision = self.consider(use, fields=fields, default_purpose=default_purpose)
+        if decision.agreement_id is not None:
+            self.quota.add(decision.agreement_id, use.at)
+        return decision
+
+    def consider(
+        self, use: Use, *, fields: frozenset[str] | None = None, default_purpose: str | None = None
+    ) -> Decision:
+        """As ``admit``, but nothing is used yet: for planning.  Raises a Refused."""
         if member_of(use.consumer) == use.provider:
             return own_use(use)
         service, dataset = targets_of(use.resource)
@@ -139,7 +148,6 @@ class Gate:
         if not decision.permit:
             raise refusal(decision, use)
         self._check_purpose(str(decision.purpose), use)
-        self.quota.add(str(decision.agreement_id), use.at)
         return decision
 
     def _check_purpose(self, code: str, use: Use) -> None:

@@ -83,8 +83,12 @@ def _uses(pool: AsyncConnectionPool) -> Handler:
     async def read(request: Request) -> Response:
         limit = _bounded(request.query_params.get("limit"), 50, MOST_ENTRIES)
         before = _bounded(request.query_params.get("before"), 0, 2**62) or None
+        exchange = request.query_params.get("exchange")
         async with pool.connection() as db:
-            entries = await queries.recent_entries(db, limit, before)
+            if exchange is None:
+                entries = await queries.recent_entries(db, limit, before)
+            else:
+                entries = await queries.entries_of_exchange(db, exchange[:100])
             counted = await queries.counts(db)
         return JSONResponse(
             {

@@ -78,7 +78,9 @@ class Consumer:
         )
         decision: Decision | None = None
         try:
+            self._parts.snapshot().serving_node(use.provider)
             decision = self._parts.gate.admit(use, fields=wish.fields, default_purpose=wish.default_purpose)
+            await self._parts.accept_rule(decision, member_of(use.consumer), use.exchange_id)
             exchanged = await self._send(wish, use, decision)
         except Problem as problem:
             if isinstance(problem, Refused) and problem.decision:
@@ -87,6 +89,19 @@ class Consumer:
             raise
         record = await self._record(wish, use, decision, exchanged, None)
         return Used(exchanged.answer, decision, record, exchanged.record, use.exchange_id)
+
+    async def refused(self, wish: Wish, problem: Problem) -> None:
+        """Record a wish that was refused before it was carried out, while its question was planned."""
+        use = Use(
+            way=wish.way,
+            exchange_id=wish.exchange_id or str(uuid.uuid4()),
+            consumer=wish.consumer,
+            provider=member_of(wish.service),
+            resource=wish.service,
+            purpose=wish.purpose,
+            at=datetime.now(UTC),
+        )
+        await self._record(wish, use, problem.decision if isinstance(problem, Refused) else None, None, problem)
 
     async def _send(self, wish: Wish, use: Use, decision: Decision) -> Exchanged:
         agreement = f"{decision.agreement_id};{decision.version}" if decision.agreement_id else None

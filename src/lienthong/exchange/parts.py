@@ -22,6 +22,9 @@ AnswerSubquery = Callable[[Service, str, Decision], Awaitable[tuple[bytes, int]]
 """Runs an already parsed sub-query under a decision: Arrow IPC bytes and number of rows."""
 CallBackend = Callable[[Service, Incoming, bytes], Awaitable[tuple[int, dict[str, str], bytes]]]
 """Forwards a call to a service's HTTP back end: status, fields, body."""
+AcceptRule = Callable[[Decision, str, str], Awaitable[None]]
+"""Told of every permitted use (decision, consumer's member, exchange id), so that the first one under an agreement by
+rule is noted as its acceptance before anything leaves."""
 PeerNotice = Callable[[str, Incoming], Awaitable[dict[str, object]]]
 """Handles a message that is not a use (agreements, profiles): its name and the message; answers JSON values."""
 
@@ -43,3 +46,4 @@ class Parts:
     answer_subquery: AnswerSubquery
     call_backend: CallBackend
     notices: Mapping[str, PeerNotice]
+    accept_rule: AcceptRule

@@ -21,6 +21,7 @@ from lienthong.catalog.models import Service
 from lienthong.directory.models import member_of
 from lienthong.errors import Problem, Side
 from lienthong.exchange.parts import Parts
+from lienthong.exchange.project import limited, parsed, selected
 from lienthong.exchange.signed import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -124,9 +125,7 @@ class Provider:
             snapshot=parts.snapshot(),
         )
         verified = incoming.verified
-        await parts.seen.take(
-            verified.keyid, verified.nonce, created=verified.created, expires=verified.expires
-        )
+        await parts.seen.take(verified.keyid, verified.nonce, created=verified.created, expires=verified.expires)
         path, _, query = request.target.partition(b"?")
         name = path.removeprefix(PREFIX).decode("ascii", "replace") if path.startswith(PREFIX) else ""
         if name == "query":
@@ -160,6 +159,7 @@ class Provider:
         try:
             service = self._service(incoming.service)
             decision = parts.gate.admit(use)
+            await parts.accept_rule(decision, member_of(use.consumer), use.exchange_id)
             done = await do(service, decision, incoming, rest)
         except Problem as problem:
             decision = problem.decision if isinstance(problem, Refused) and problem.decision else decision
@@ -228,7 +228,12 @@ class Provider:
             return await self._read_table(service, decision, incoming, rest)
         status, headers, body = await self._parts.call_backend(service, incoming, rest)
         content_type = headers.pop("content-type", "application/octet-stream")
-        return Done(status, body, content_type, headers)
+        if status >= 300:
+            return Done(status, body, content_type, headers)
+        persons: tuple[tuple[str, str], ...] = ()
+        if service.personal:
+            persons = persons_in(service, parsed(body))
+        return Done(status, limited(service, view_of(decision), body), content_type, headers, subjects=persons)
 
     async def _read_table(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
         _, _, query = rest.partition(b"?")
@@ -278,6 +283,24 @@ class Provider:
                 resource=identifier,
             )
         return service
+
+
+def persons_in(service: Service, answer: object) -> tuple[tuple[str, str], ...]:
+    """Whom a JSON answer is about, by the service's selectors; raises SubjectNotFound when they find nobody."""
+    found = tuple(
+        dict.fromkeys(
+            (subject.kind, code)
+            for subject in service.subjects
+            if subject.where == "response"
+            for code in selected(answer, subject.select)
+        )
+    )
+    if not found:
+        raise SubjectNotFound(
+            T("The answer was withheld: the service's selectors find nobody in it."),
+            mend=T("The provider corrects the service's subject selectors."),
+        )
+    return found
 
 
 def view_of(decision: Decision) -> View:

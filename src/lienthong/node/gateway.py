@@ -8,21 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
 from lienthong.access.gate import Gate
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import COLUMNS, RecordWriter
-from lienthong.agreements.index import AgreementIndex
-from lienthong.catalog.models import Service
-from lienthong.catalog.queries import all_services
+from lienthong.agreements.policy import Decision
+from lienthong.agreements.rules import accept_rule
 from lienthong.config import Settings
+from lienthong.directory.models import SystemId
 from lienthong.exchange.backend import Backend
 from lienthong.exchange.client import HttpClient
-from lienthong.exchange.clientdoor import ClientDoor
+from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.consume import Consumer
+from lienthong.exchange.describe import Describer, Descriptions
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import Listener, serve_app
 from lienthong.exchange.parts import Parts
@@ -30,34 +31,24 @@ from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.signed import PeerLink
-from lienthong.node.local import Local, NoDirectory, listen, open_local
+from lienthong.node.desk import Desk
+from lienthong.node.live import Live
+from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
 from lienthong.node.prepare import local_keys, tls_files
-from lienthong.node.questions import Questions
+from lienthong.node.profiles import ProfileOffice, ask_profile
+from lienthong.node.health import readiness
+from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.node.supervise import sandbox_socket
+from lienthong.query.operations import Planner
 from lienthong.storage.copy import GroupCommit
+from lienthong.tables.jobs import file_rows
 from lienthong.tables.queries import Sources
 from lienthong.tables.read import TableReader
 from lienthong.tables.sandbox import Sandbox
 
 log = structlog.get_logger("lienthong.gateway")
 TRUST_LOOK_S = 0.5
-HEAD_ROOM = 64 * 1024
-
-
-@dataclass(slots=True)
-class Registry:
-    """This node's own services, as the database last told."""
-
-    services: dict[str, Service] = field(default_factory=dict[str, Service])
-
-    def find(self, identifier: str) -> Service | None:
-        """The service with this id, or None."""
-        return self.services.get(identifier)
-
-    def all(self) -> list[Service]:
-        """Every service, by id."""
-        return [self.services[name] for name in sorted(self.services)]
 
 
 class Gateway:
@@ -69,8 +60,9 @@ class Gateway:
         self._commit = GroupCommit(local.dsns.log, "record", COLUMNS)
         self._seen = SeenMessages(local.dsns.app)
         self._client = HttpClient()
-        self._registry = Registry()
-        self._index = AgreementIndex()
+        self._sources = Sources()
+        self._live = Live(local)
+        self._sandbox = Sandbox(sandbox_socket(local.settings))
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Listener] = []
         file, key, password = tls_files(local.settings, local.keyring)
@@ -87,16 +79,17 @@ class Gateway:
     async def start(self) -> None:
         """Load what is needed for the first answer, then open the listeners."""
         await self._seen.start()
-        await self._reload()
+        await self._live.start()
         self._renew_trust()
         parts = self._parts()
         provider, consumer = Provider(parts), Consumer(parts)
-        questions = Questions(parts, consumer, self._sandbox)
-        door = ClientDoor(parts, consumer, questions, self.local.pool, self.local.receipts)
+        descriptions = Descriptions(parts.link)
+        questions = Questions(parts, consumer, self._sandbox, Planner(self._sandbox), descriptions)
+        door = ClientDoor(self._counter(parts, consumer, questions, descriptions))
         settings = self._settings
-        body = RequestLimits(max_body=settings.max_body_bytes + HEAD_ROOM)
+        body = RequestLimits(max_body=settings.max_body_bytes)
         self._listeners = [
-            await serve_app(door, settings.client_host, settings.client_port, limits=door.limits(body)),
+            await serve_app(door, settings.client_host, settings.client_port, limits=body),
             await serve_app(
                 PeerDoor(provider, settings.max_body_bytes),
                 settings.peer_host,
@@ -107,7 +100,6 @@ class Gateway:
         ]
         self._tasks = [
             asyncio.create_task(self._watch_directory()),
-            asyncio.create_task(listen(self.local.dsns.app, ("agreement", "service"), self._reload)),
         ]
         log.info("gateway.serving", client=self.ports[0], peer=self.ports[1])
 
@@ -117,39 +109,63 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._live.stop()
         await self._client.close()
+        await self._sources.close()
         await self._commit.close()
         await self._seen.stop()
 
+    def _counter(self, parts: Parts, consumer: Consumer, questions: Questions, descriptions: Descriptions) -> Counter:
+        local, live = self.local, self._live
+
+        async def ask(system: SystemId, sql: str, purpose: str | None, default: str | None) -> bytes:
+            return answer_json(await questions.ask(Question(system, sql, purpose, default)))
+
+        async def profile(system: SystemId, agreement: str, purpose: str | None) -> Mapping[str, object]:
+            return await ask_profile(parts.link, live.index, system, agreement, purpose)
+
+        async def receipt(record: str) -> Mapping[str, object]:
+            async with local.pool.connection() as db:
+                return await local.receipts.receipt(db, record, to_owner=True)
+
+        async def ready() -> tuple[bool, Mapping[str, str]]:
+            return await readiness(local)
+
+        return Counter(parts, consumer, descriptions, ask, profile, receipt, ready)
+
     def _parts(self) -> Parts:
-        local, settings = self.local, self._settings
-        self._sandbox = Sandbox(sandbox_socket(settings))
+        local, settings, live = self.local, self._settings, self._live
         keys = local_keys(settings, local.keyring)
         link = PeerLink(self._client, local.directory.snapshot, keys, self._origins)
-        questions = Questions.subqueries(self._sandbox, settings)
-        notices = Notices(local, keys, link, self._registry.all)
+        notices = Notices(
+            Desk(local.pool, local.directory, keys, link),
+            Describer(live.services, live.index.find),
+            ProfileOffice(settings, local.pool, live.index, live.services),
+        )
         return Parts(
             settings=settings,
             snapshot=local.directory.snapshot,
             keys=keys,
-            gate=Gate(self._index.find, local.directory.snapshot),
+            gate=Gate(live.index.find, local.directory.snapshot),
             writer=RecordWriter(self._commit, local.seal),
             seen=self._seen,
             link=link,
-            service=self._registry.find,
-            services=self._registry.all,
-            tables=TableReader(Sources(), questions.file_rows),
-            answer_subquery=questions.answer_subquery,
+            service=live.service,
+            services=live.services,
+            tables=TableReader(self._sources, file_rows(self._sandbox)),
+            answer_subquery=Subqueries(self._sandbox, settings).answer,
             call_backend=Backend(self._client, settings.max_body_bytes).call,
             notices=notices.handlers(),
+            accept_rule=self._accept_rule,
         )
 
-    async def _reload(self) -> None:
-        """Read services and agreements anew."""
+    async def _accept_rule(self, decision: Decision, member: str, exchange_id: str) -> None:
+        """Note the first use of an agreement by rule as its acceptance."""
+        compiled = self._live.index.get(str(decision.agreement_id))
+        if compiled is None or not self._live.index.awaits_acceptance(compiled, member):
+            return
         async with self.local.pool.connection() as db:
-            services: Mapping[str, Service] = {service.id: service for service in await all_services(db)}
-            await self._index.reload(db)
-        self._registry.services = dict(services)
+            await accept_rule(db, compiled.digest, member, exchange_id=exchange_id, at=datetime.now(UTC))
 
     async def _watch_directory(self) -> None:
         while True:

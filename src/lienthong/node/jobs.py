@@ -16,7 +16,8 @@ from lienthong.access import queries
 from lienthong.access.seen import SeenMessages
 from lienthong.access.sequence import Sequencer
 from lienthong.config import Settings
-from lienthong.directory.document import DirectoryMalformed
+from lienthong.agreements.rules import follow_rules
+from lienthong.directory.document import DirectoryMalformed, Snapshot
 from lienthong.directory.follow import Follower
 from lienthong.directory.publish import publish_directory
 from lienthong.errors import Problem
@@ -86,10 +87,18 @@ async def follow_directory(local: Local) -> None:
         )
         while True:
             try:
-                await follower.refresh(datetime.now(UTC))
+                await take_up(local, await follower.refresh(datetime.now(UTC)))
             except (Problem, aiohttp.ClientError, TimeoutError) as failed:
                 log.warning("directory.not-refreshed", error=getattr(failed, "kind", type(failed).__name__))
             await asyncio.sleep(FIRST_DIRECTORY_WAIT_S if follower.snapshot is None else DIRECTORY_EVERY_S)
+
+
+async def take_up(local: Local, snapshot: Snapshot) -> None:
+    """Let the rules that this version of the directory lists count here, and no others."""
+    async with local.pool.connection() as db:
+        unusable = await follow_rules(db, snapshot, local.settings.members, now=datetime.now(UTC))
+    for rule in unusable:
+        log.warning("rule.not-taken", provider=rule.provider, digest=rule.digest, error=rule.problem.kind)
 
 
 async def publish_versions(local: Local) -> None:

@@ -1,30 +1,52 @@
 """What a node tells the public about itself as JSON: its services, its agreements, whether it serves.
 
-``/livez`` and ``/readyz`` say what is wrong; ``/v1/...`` is what the pages of other nodes read.
+``/livez`` and ``/readyz`` say what is wrong; ``/v1/...`` is what the pages of other nodes read.  Nothing here names a
+person: agreements speak of members, services of columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
-import psycopg
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lienthong.access import queries as log_queries
 from lienthong.agreements import queries as agreement_queries
+from lienthong.agreements.records import StoredDocument
 from lienthong.catalog.queries import all_services
 from lienthong.directory.queries import latest_version
-from lienthong.errors import Problem
-from lienthong.i18n import T
+from lienthong.i18n import T, translate
+from lienthong.node.health import readiness
 from lienthong.node.local import Local
-from lienthong.web import NoSuchPage
+from lienthong.node.queries import reading
+from lienthong.web import NoSuchPage, answer_language
 
-STALE_DIRECTORY = timedelta(minutes=10)
-FRESH = {"Cache-Control": "no-cache"}
+DIGEST: Final = re.compile(r"sha-256:[0-9a-f]{64}")
+FRESH: Final = {"Cache-Control": "no-cache"}
 Handler = Callable[[Request], Awaitable[Response]]
+
+CAUSES: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        ("directory", "no-directory"): T(
+            "No directory was verified yet: see that the national node runs and that directory_url and "
+            "directory_anchor are right."
+        ),
+        ("directory", "degraded"): T(
+            "The directory is more than ten minutes old: uses go on; see that the national node can be reached."
+        ),
+        ("directory", "expired"): T(
+            "The directory has expired: uses under existing agreements go on, nothing new can be agreed."
+        ),
+    }
+)
+"""What an operator should know of a part in a state."""
+DATABASE_AWAY: Final = T("The database does not answer: see that the server runs and has free connections.")
+NOT_AS_KEPT: Final = T("The directory that this node keeps can not be used: {state}.")
 
 
 def public_routes(local: Local) -> list[BaseRoute]:
@@ -41,44 +63,33 @@ def public_routes(local: Local) -> list[BaseRoute]:
     return [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
 
 
-async def readiness(local: Local) -> tuple[bool, dict[str, str]]:
-    """Whether this node can serve, and every part's state in a word."""
-    found: dict[str, str] = {}
-    try:
-        async with local.pool.connection(timeout=2.0) as db:
-            await log_queries.newest_checkpoint(db)
-        found["database"] = "ok"
-    except (psycopg.Error, OSError, TimeoutError) as away:
-        found["database"] = type(away).__name__
-    try:
-        local.directory.look()
-        snapshot = local.directory.snapshot()
-        now = datetime.now(UTC)
-        found["directory"] = (
-            "expired" if snapshot.expired(now) else "degraded" if snapshot.age(now) > STALE_DIRECTORY else "ok"
-        )
-    except Problem as missing:
-        found["directory"] = missing.kind
-    ready = found["database"] == "ok" and found["directory"] in ("ok", "degraded", "expired")
-    return ready, found
-
-
 async def _livez(_: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers=FRESH)
 
 
 def _readyz(local: Local) -> Handler:
-    async def answer(_: Request) -> Response:
+    async def answer(request: Request) -> Response:
         ready, parts = await readiness(local)
         status = "ok" if ready and set(parts.values()) == {"ok"} else "degraded" if ready else "not-ready"
-        return JSONResponse({"status": status, "parts": parts}, 200 if ready else 503, headers=FRESH)
+        language = answer_language(request)
+        causes = [
+            {"part": part, "state": state, "detail": translate(_cause(part, state), language, state=state)}
+            for part, state in parts.items()
+            if state != "ok"
+        ]
+        body = {"status": status, "parts": parts, "causes": causes}
+        return JSONResponse(body, 200 if ready else 503, headers=FRESH | {"Vary": "Accept-Language"})
 
     return answer
 
 
+def _cause(part: str, state: str) -> str:
+    return CAUSES.get((part, state)) or (DATABASE_AWAY if part == "database" else NOT_AS_KEPT)
+
+
 def _directory(local: Local) -> Handler:
     async def answer(_: Request) -> Response:
-        async with local.pool.connection() as db:
+        async with reading(local.pool) as db:
             version = await latest_version(db)
         if version is None:
             raise NoSuchPage(T("The directory has not been published yet."), mend=T("Ask again in a moment."))
@@ -89,7 +100,7 @@ def _directory(local: Local) -> Handler:
 
 def _services(local: Local) -> Handler:
     async def answer(_: Request) -> Response:
-        async with local.pool.connection() as db:
+        async with reading(local.pool) as db:
             services = await all_services(db)
         shown = [service.public() for service in services if service.sharing != "private"]
         return JSONResponse({"services": shown}, headers=FRESH)
@@ -99,20 +110,16 @@ def _services(local: Local) -> Handler:
 
 def _agreements(local: Local) -> Handler:
     async def answer(_: Request) -> Response:
-        async with local.pool.connection() as db:
+        async with reading(local.pool) as db:
             current = await agreement_queries.current_agreements(db)
             stored = {d.digest: d for d in await agreement_queries.documents(db, [row.digest for row in current])}
-        return JSONResponse(
-            {
-                "agreements": [
-                    _stored_json(stored[row.digest])
-                    | {"ended_at": row.ended_at.isoformat() if row.ended_at else None}
-                    for row in current
-                    if row.digest in stored
-                ]
-            },
-            headers=FRESH,
-        )
+            accepted = {digest for digest, _ in await agreement_queries.acceptances(db)}
+        listed = [
+            _stored_json(stored[row.digest], row.ended_at, accepted=row.digest in accepted)
+            for row in current
+            if row.digest in stored
+        ]
+        return JSONResponse({"agreements": listed}, headers=FRESH)
 
     return answer
 
@@ -120,17 +127,26 @@ def _agreements(local: Local) -> Handler:
 def _agreement(local: Local) -> Handler:
     async def answer(request: Request) -> Response:
         digest = "sha-256:" + request.path_params["digest"].removeprefix("sha-256:")
-        async with local.pool.connection() as db:
+        if not DIGEST.fullmatch(digest):
+            raise _no_such_agreement()
+        async with reading(local.pool) as db:
             stored = await agreement_queries.stored_document(db, digest)
+            notices = await agreement_queries.notices_on(db, digest)
+            accepted = await agreement_queries.is_accepted(db, digest)
         if stored is None:
-            raise NoSuchPage(T("This node has no agreement with that digest."), mend=T("Ask the other party's node."))
-        return JSONResponse(_stored_json(stored), headers=FRESH)
+            raise _no_such_agreement()
+        ended_at = notices[0].ends_at if notices else None
+        return JSONResponse(_stored_json(stored, ended_at, accepted=accepted), headers=FRESH)
 
     return answer
 
 
-def _stored_json(stored: agreement_queries.StoredDocument) -> dict[str, object]:
-    """An agreement as it was signed: exact document, both signatures."""
+def _no_such_agreement() -> NoSuchPage:
+    return NoSuchPage(T("This node has no agreement with that digest."), mend=T("Ask the other party's node."))
+
+
+def _stored_json(stored: StoredDocument, ended_at: datetime | None, *, accepted: bool) -> dict[str, object]:
+    """An agreement as it was signed: exact document, both signatures, and what became of it."""
     return {
         "digest": stored.digest,
         "id": stored.agreement,
@@ -139,4 +155,6 @@ def _stored_json(stored: agreement_queries.StoredDocument) -> dict[str, object]:
         "document": bytes(stored.document).decode(),
         "provider_jws": stored.provider_jws,
         "consumer_jws": stored.consumer_jws,
+        "accepted": accepted,
+        "ended_at": ended_at.isoformat() if ended_at else None,
     }

@@ -7,43 +7,90 @@ import asyncio
 import structlog
 from fastapi import FastAPI
 
+from lienthong.access.gate import Quota
 from lienthong.access.http import log_routes
+from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
-from lienthong.exchange.listen import Listener, serve_app
-from lienthong.node.local import open_local
+from lienthong.exchange.listen import serve_app
+from lienthong.node.live import Live
+from lienthong.node.local import Local, open_local
 from lienthong.node.pages import NodePages
 from lienthong.node.public import public_routes
-from lienthong.node.taking import Taking
+from lienthong.node.supervise import sandbox_socket
+from lienthong.node.tablegate import TableGate
 from lienthong.portal.app import create_portal, error_page
+from lienthong.storage.copy import GroupCommit
+from lienthong.tables.http import share_routes
+from lienthong.tables.materialise import Materialiser, Storage
+from lienthong.tables.queries import Sources
+from lienthong.tables.sandbox import Sandbox
+from lienthong.tables.share import AddressSigner
+from lienthong.tables.take import Taking
 from lienthong.web import install
 
 log = structlog.get_logger("lienthong.public")
+CLOSE_EVERY_S = 5.0
+MAX_BODY = 1024 * 1024
 
 
-async def start_web(settings: Settings) -> tuple[Listener, list[object]]:
-    """Open the public listener; the second value is closed when it ends."""
-    local = await open_local(settings, connections=6)
-    pages = NodePages(local)
-    taking = Taking(local)
-    await taking.start()
-    app = FastAPI(title="Liên Thông", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
-    app.router.routes += [
-        *public_routes(local),
-        *log_routes(local.pool, local.files, local.receipts),
-        *taking.routes(),
-        *create_portal(pages),
-    ]
-    install(app, error_page=error_page)
-    listener = await serve_app(
-        app, settings.public_host, settings.public_port, limits=RequestLimits(max_body=1024 * 1024)
-    )
-    log.info("web.serving", port=listener.port)
-    return listener, [local, taking, pages]
+class PublicWeb:
+    """The public listener's application and what it keeps open."""
+
+    def __init__(self, local: Local) -> None:
+        self.local = local
+        self._live = Live(local)
+        self._commit = GroupCommit(local.dsns.log, "record", COLUMNS)
+        self._sources = Sources()
+        self._pages = NodePages(local)
+        signer = AddressSigner(local.keyring.secret("share-addresses"))
+        gate = TableGate(local.settings.node, self._live, RecordWriter(self._commit, local.seal), Quota())
+        storage = Storage(local.settings.data / "shared")
+        sandbox = Sandbox(sandbox_socket(local.settings))
+        self._taking = Taking(local.pool, gate, Materialiser(local.pool, storage, sandbox, self._sources), signer)
+        self._closer: asyncio.Task[None] | None = None
+        self.app = FastAPI(title="Liên Thông", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
+        self.app.router.routes += [
+            *public_routes(local),
+            *log_routes(local.pool, local.files, local.receipts),
+            *share_routes(self._taking, signer, local.settings.public_url),
+            *create_portal(self._pages),
+        ]
+        install(self.app, error_page=error_page)
+
+    async def start(self) -> None:
+        """Load services and agreements, begin to close readings that ended."""
+        await self._live.start()
+        self._closer = asyncio.create_task(self._close_readings())
+
+    async def stop(self) -> None:
+        """Close what is open."""
+        if self._closer:
+            self._closer.cancel()
+            await asyncio.gather(self._closer, return_exceptions=True)
+        await self._live.stop()
+        await self._pages.close()
+        await self._sources.close()
+        await self._commit.close()
+        await self.local.pool.close()
+
+    async def _close_readings(self) -> None:
+        while True:
+            try:
+                await self._taking.close_ended()
+            except Exception as failed:  # a task's root: the next round tries again
+                log.error("readings.not-closed", error=type(failed).__name__)
+            await asyncio.sleep(CLOSE_EVERY_S)
 
 
 async def run_web(settings: Settings, stopping: asyncio.Event) -> None:
     """Serve until ``stopping`` is set, then let requests under way finish."""
-    listener, _ = await start_web(settings)
+    web = PublicWeb(await open_local(settings, connections=6))
+    await web.start()
+    listener = await serve_app(
+        web.app, settings.public_host, settings.public_port, limits=RequestLimits(max_body=MAX_BODY)
+    )
+    log.info("web.serving", port=listener.port)
     await stopping.wait()
     await listener.stop(25.0)
+    await web.stop()

@@ -1,0 +1,266 @@
+"""Founding the small country: databases and keys of every node, the directory's first version, what each publishes.
+
+Done once per data folder; doing it again changes nothing.  Everything goes through the same verbs an operator uses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict
+
+from lienthong.catalog.publish import find
+from lienthong.catalog.queries import store_service
+from lienthong.config import Client, Settings
+from lienthong.demo.country import DATA_DAY, SEED, Actor, Offer, actors, former_members, purposes
+from lienthong.demo.firms import make_firms
+from lienthong.demo.land import make_parcels
+from lienthong.demo.population import make_population
+from lienthong.demo.queries import load_firms, load_parcels, load_people, load_units
+from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT
+from lienthong.directory import register
+from lienthong.directory.models import Member, MemberId, MemberKey, Node, NodeId
+from lienthong.directory.queries import member_by_id
+from lienthong.node.prepare import DIRECTORY_KEY, NodeIdentity, identity_of
+from lienthong.storage.keyring import Keyring
+from lienthong.storage.provision import prepare_database
+from lienthong.storage.uri import with_account
+from lienthong.trust.keys import key_id, public_jwk
+
+KEY_LIFE: Final = timedelta(days=365)
+READER: Final = "lienthong_reader"
+"""The role through which nodes read the ministries' tables: SELECT, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One node of the demo: who runs it, where it listens, how it is configured."""
+
+    actor: Actor
+    settings: Settings
+    config: Path
+
+    @property
+    def database(self) -> str:
+        """Name of the node's own database."""
+        return self.settings.database_name
+
+    @property
+    def source_database(self) -> str:
+        """Name of the database that holds the owner's register."""
+        return f"{self.database}_nguon"
+
+
+def write_config(site: Site, superuser: str) -> None:
+    """Write the node's TOML (mode 0600: it names the database account)."""
+    chosen = site.settings
+    lines = [
+        f"node = {_toml(chosen.node)}",
+        f"data = {_toml(str(chosen.data))}",
+        f"members = {_toml(list(chosen.members))}",
+        f"database = {_toml(superuser)}",
+        f"database_name = {_toml(chosen.database_name)}",
+        f"public_port = {chosen.public_port}",
+        f"public_url = {_toml(chosen.public_url)}",
+        f"client_port = {chosen.client_port}",
+        'peer_host = "127.0.0.1"',
+        f"peer_port = {chosen.peer_port}",
+        f"peer_url = {_toml(chosen.peer_url)}",
+        f"national = {_toml(chosen.national)}",
+        f"directory_url = {_toml(chosen.directory_url)}",
+        f"directory_anchor = {_toml(str(chosen.directory_anchor))}",
+        f"synthetic = {_toml(chosen.synthetic)}",
+    ]
+    for client in chosen.clients:
+        lines += ["", "[[clients]]", f"system = {_toml(client.system)}"]
+        if client.default_purpose:
+            lines.append(f"default_purpose = {_toml(client.default_purpose)}")
+    site.config.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(site.config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def write_anchor(national: Settings, path: Path) -> None:
+    """Write the public key that signs the directory, as every member would receive it out of band."""
+    path.write_text(json.dumps(public_jwk(Keyring(national.data).es256(DIRECTORY_KEY))), "utf-8")
+
+
+async def admit_everybody(sites: Sequence[Site], superuser: str) -> None:
+    """Register members, nodes, keys, systems and purposes in the national node's database, if it is still empty."""
+    for site in sites:
+        prepare_database(superuser, site.database)
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with await AsyncConnection.connect(database_of(superuser, sites[0].database)) as db:
+        if await member_by_id(db, sites[0].actor.member.id) is not None:
+            await _renew_addresses(db, sites)
+            return
+        for member in _parents_first(site.actor.member for site in sites):
+            await register.add_member(db, replace(member, keys=()))
+        for member in former_members(now.date()):
+            await _admit_closed(db, member)
+        for site in sites:
+            identity = identity_of(site.settings, Keyring(site.settings.data))
+            await register.add_node(db, _node(site, identity))
+            await register.add_authority(db, identity.certificate_pem)
+            for member, jwk in identity.members.items():
+                key = MemberKey(key_id(jwk), jwk, NodeId(identity.node), now - timedelta(hours=1), now + KEY_LIFE)
+                await register.add_key(db, MemberId(member), key)
+            for system in site.actor.systems:
+                await register.add_system(db, system)
+        for purpose in purposes():
+            await register.add_purpose(db, purpose)
+
+
+async def load_registers(sites: Sequence[Site], superuser: str, persons: int) -> dict[str, int]:
+    """Fill each owner's register in a database of its own; rows by table.  A filled register is left as it is."""
+    wanted = {offer.register.table: (site, offer) for site in sites for offer in site.actor.offers}
+    missing = [(site, offer) for site, offer in wanted.values() if not _is_loaded(superuser, site, offer, persons)]
+    if not missing:
+        return {}
+    people = make_population(persons, seed=SEED, day=DATA_DAY)
+    firms = make_firms(people, seed=SEED)
+    loaded: dict[str, int] = {}
+    for site, offer in missing:
+        _make_source(superuser, site.source_database)
+        async with await AsyncConnection.connect(database_of(superuser, site.source_database)) as db:
+            match offer.register:
+                case _ if offer.register is PERSON:
+                    rows = await load_people(db, people.people)
+                case _ if offer.register is PARCEL:
+                    rows = await load_parcels(db, make_parcels(people, firms, seed=SEED))
+                case _ if offer.register is FIRM:
+                    rows = await load_firms(db, firms)
+                case _:
+                    rows = await load_units(db, date.today())
+            table = sql.Identifier(offer.register.table)
+            await db.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, sql.Identifier(READER)))
+            await db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(_mark(offer, persons))))
+        loaded[offer.register.table] = rows
+    return loaded
+
+
+async def publish_everything(sites: Sequence[Site], superuser: str, secret: str) -> None:
+    """Let every owner publish its register as a service of its node."""
+    for site in sites:
+        async with await AsyncConnection.connect(database_of(superuser, site.database)) as db:
+            for offer in site.actor.offers:
+                reader = with_account(superuser, READER, secret, site.source_database)
+                found = await find(f"{reader}#public.{offer.register.table}")
+                await store_service(db, offer.service_over(found.source))
+
+
+def reader_secret(superuser: str) -> str:
+    """Make the reading role with a fresh password; returns it."""
+    secret = secrets.token_urlsafe(24)
+    with psycopg.connect(superuser, autocommit=True) as db:
+        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
+        verb = sql.SQL("ALTER" if known else "CREATE")
+        db.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(READER), sql.Literal(secret)))
+    return secret
+
+
+def _node(site: Site, identity: NodeIdentity) -> Node:
+    return Node(
+        id=NodeId(identity.node),
+        operator=site.actor.member.id,
+        members=tuple(MemberId(member) for member in identity.members),
+        peer_url=identity.peer_url,
+        public_url=identity.public_url,
+        tls_sha256=(identity.tls_sha256,),
+        log_origin=identity.log_origin,
+        log_key=identity.log_key,
+        platform="demo",
+        runs_on="demo",
+        security_level=site.actor.member.security_level,
+    )
+
+
+async def _renew_addresses(db: AsyncConnection, sites: Sequence[Site]) -> None:
+    for site in sites:
+        await register.add_node(db, _node(site, identity_of(site.settings, Keyring(site.settings.data))))
+
+
+async def _admit_closed(db: AsyncConnection, member: Member) -> None:
+    """A ministry that was merged: admitted as it was, then closed with its successor."""
+    successor, closed_on = member.successor, member.closed_on
+    if successor is None or closed_on is None or await member_by_id(db, successor) is None:
+        return
+    await register.add_member(db, replace(member, state="active", successor=None, closed_on=None, keys=()))
+    await register.close_member(db, member.id, successor, closed_on)
+
+
+def _parents_first(members: Iterable[Member]) -> list[Member]:
+    return sorted(members, key=lambda member: member.parent is not None)
+
+
+def _make_source(superuser: str, name: str) -> None:
+    with psycopg.connect(superuser, autocommit=True) as db:
+        if db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def _is_loaded(superuser: str, site: Site, offer: Offer, persons: int) -> bool:
+    try:
+        with psycopg.connect(database_of(superuser, site.source_database)) as db:
+            row = db.execute("SELECT obj_description(to_regclass(%s))", (f"public.{offer.register.table}",)).fetchone()
+    except psycopg.OperationalError:
+        return False
+    return row is not None and row[0] == _mark(offer, persons)
+
+
+def _mark(offer: Offer, persons: int) -> str:
+    """The table's comment: its title, and what it was made from, so that a second start can tell."""
+    made = f" [{persons}; {SEED}; {DATA_DAY}]" if offer.register is not UNIT else ""
+    return offer.register.title_vi + made
+
+
+def database_of(superuser: str, name: str) -> str:
+    """The account of ``superuser`` on another database of its server."""
+    known = conninfo_to_dict(superuser)
+    return with_account(superuser, str(known["user"]), str(known.get("password", "")), name)
+
+
+def _toml(value: str | bool | Sequence[str]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def country_sites(
+    folder: Path, ports: Mapping[str, tuple[int, int, int]], superuser_name: str, day: date
+) -> tuple[Site, ...]:
+    """The five nodes of the country with their addresses; ``ports`` gives public, client and peer port by node."""
+    made: list[Site] = []
+    cast = actors(day)
+    national_public = ports[cast[0].node][0]
+    for actor in cast:
+        public, client, peer = ports[actor.node]
+        home = folder / "nodes" / actor.node
+        settings = Settings(
+            node=actor.node,
+            data=home,
+            members=(actor.member.id,),
+            database=superuser_name,
+            database_name="lt_" + actor.node.replace("-", "_"),
+            public_port=public,
+            public_url=f"http://127.0.0.1:{public}",
+            client_port=client,
+            peer_host="127.0.0.1",
+            peer_port=peer,
+            peer_url=f"https://127.0.0.1:{peer}",
+            national=actor is cast[0],
+            directory_url=f"http://127.0.0.1:{national_public}/directory/current",
+            directory_anchor=folder / "anchor.json",
+            clients=tuple(Client(system=system.id, default_purpose=system.default_purpose) for system in actor.systems),
+            synthetic=actor is not cast[0],
+        )
+        made.append(Site(actor, settings, folder / "nodes" / f"{actor.node}.toml"))
+    return tuple(made)

@@ -1,0 +1,312 @@
+"""``lienthong demo``: start the small country, let Hải Phòng use its data in three ways, show the receipts.
+
+Five nodes run as separate processes with own databases and keys over real TLS; a second start reuses what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Final
+
+from lienthong.agreements.rules import make_rule
+from lienthong.demo.country import (
+    ANALYSIS_SYSTEM,
+    CITIZEN,
+    HAI_PHONG,
+    ONE_STOP_SYSTEM,
+    actors,
+    agreements,
+)
+from lienthong.demo.found import (
+    Site,
+    admit_everybody,
+    country_sites,
+    database_of,
+    load_registers,
+    publish_everything,
+    reader_secret,
+    write_anchor,
+    write_config,
+)
+from lienthong.demo.progress import Progress
+from lienthong.demo.uses import UseMade, make_uses
+from lienthong.directory.register import add_rule
+from lienthong.errors import Problem, Side
+from lienthong.i18n import Language, T
+from lienthong.node.desk import open_desk
+from lienthong.node.local import KeptDirectory
+from lienthong.node.supervise import lock_folder
+from lienthong.storage.server import PostgresServer
+
+PATIENCE_S: Final = 90.0
+DEMO_FILE: Final = "demo.json"
+
+
+class DemoFailed(Problem):
+    """A node of the demo did not come up."""
+
+    kind: ClassVar[str] = "demo-failed"
+    status: ClassVar[int] = 500
+    side: ClassVar[Side] = "node"
+    title: ClassVar[str] = T("The demo could not be started")
+
+
+@dataclass(slots=True)
+class Demo:
+    """The running country."""
+
+    folder: Path
+    persons: int
+    port: int
+    language: Language
+    quiet: bool = False
+    sites: tuple[Site, ...] = ()
+    uses: list[UseMade] = field(default_factory=list["UseMade"])
+    _nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, "subprocess.Popen[bytes]"])
+    _postgres: PostgresServer | None = None
+    _lock: int | None = None
+
+    def start(self) -> None:
+        """Bring everything up and make the demo's uses; raises a Problem when a part does not come up."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = lock_folder(self.folder)
+        progress = Progress(self.folder / "nodes" / "progress.json", self.language, self.quiet)
+        progress.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with progress.step("database"):
+            self._postgres = PostgresServer(self.folder / "postgres")
+            self._postgres.start()
+        superuser = self._postgres.dsn("postgres")
+        self.sites = country_sites(self.folder, self._ports(), superuser, datetime.now(UTC).date())
+        with progress.step("admit"):
+            for site in self.sites:
+                write_config(site, superuser)
+            write_anchor(self.sites[0].settings, self.folder / "anchor.json")
+            asyncio.run(admit_everybody(self.sites, superuser))
+        with progress.step("nodes"):
+            for site in self.sites:
+                self._start_node(site)
+            self._write_description()
+            self._wait([f"{self.sites[0].settings.public_url}/livez"])
+        with progress.step("registers"):
+            secret = reader_secret(superuser)
+            asyncio.run(load_registers(self.sites, superuser, self.persons))
+        with progress.step("publish"):
+            asyncio.run(publish_everything(self.sites, superuser, secret))
+            self._wait([f"{s.settings.public_url}/readyz" for s in self.sites])
+            self._wait([f"http://127.0.0.1:{s.settings.client_port}/readyz" for s in self.sites])
+        with progress.step("agree"):
+            asyncio.run(self._agree(superuser))
+        with progress.step("uses"):
+            self.uses = asyncio.run(make_uses(self.sites, self.folder))
+        self._write_description()
+
+    def stop(self) -> None:
+        """End every process that was started, the database last."""
+        for node in self._nodes.values():
+            if node.poll() is None:
+                node.terminate()
+        until = time.monotonic() + 35.0
+        for node in self._nodes.values():
+            try:
+                node.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                node.kill()
+                node.wait()
+        if self._postgres:
+            self._postgres.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def wait(self) -> None:
+        """Until Ctrl-C, SIGTERM, or the end of a node."""
+        ended = False
+
+        def end(_number: int, _frame: object) -> None:
+            nonlocal ended
+            ended = True
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        while not ended:
+            time.sleep(0.3)
+            for name, node in self._nodes.items():
+                if node.poll() is not None:
+                    raise DemoFailed(T("The node {node} ended."), mend=T("Read its log in {folder}."), node=name,
+                                     folder=str(self.folder / "logs"))  # fmt: skip
+
+    def summary(self) -> dict[str, object]:
+        """What ``--once`` prints: counts by way and outcome, and whether every receipt verified."""
+        counts: dict[str, dict[str, int]] = {}
+        for use in self.uses:
+            by_outcome = counts.setdefault(use.way, {})
+            by_outcome[use.outcome] = by_outcome.get(use.outcome, 0) + 1
+        return {
+            "synthetic": True,
+            "persons": self.persons,
+            "counts": counts,
+            "uses": [use.as_dict() for use in self.uses],
+            "receipts": sum(len(use.receipts) for use in self.uses),
+            "receipts_verified": sum(receipt.verified for use in self.uses for receipt in use.receipts),
+            "ok": self.succeeded(),
+        }
+
+    def succeeded(self) -> bool:
+        """Whether every use came out as meant and every receipt verifies."""
+        return bool(self.uses) and all(use.as_meant and all(r.verified for r in use.receipts) for use in self.uses)
+
+    def _ports(self) -> dict[str, tuple[int, int, int]]:
+        """Public, client and peer port of each node: those of the last start where they are still free."""
+        known = self._known_ports()
+        taken: set[int] = {self.port}
+        ports: dict[str, tuple[int, int, int]] = {}
+        for n, actor in enumerate(actors(datetime.now(UTC).date())):
+            before = known.get(actor.node, (0, 0, 0))
+            chosen = [_free(port, taken) for port in before]
+            if n == 0:
+                chosen[0] = self.port
+            ports[actor.node] = (chosen[0], chosen[1], chosen[2])
+        return ports
+
+    def _known_ports(self) -> dict[str, tuple[int, int, int]]:
+        path = self.folder / DEMO_FILE
+        if not path.exists():
+            return {}
+        nodes = json.loads(path.read_text("utf-8"))["nodes"]
+        return {node["node"]: tuple(node["ports"]) for node in nodes}
+
+    def _start_node(self, site: Site) -> None:
+        logs = self.folder / "logs"
+        logs.mkdir(exist_ok=True, mode=0o700)
+        with (logs / f"{site.settings.node}.log").open("ab") as out:
+            self._nodes[site.settings.node] = subprocess.Popen(
+                [sys.executable, "-m", "lienthong.cli", "serve", "--config", str(site.config)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+
+    def _wait(self, urls: Sequence[str]) -> None:
+        """Until every address answers 200; raises DemoFailed naming the one that does not."""
+        until = time.monotonic() + PATIENCE_S
+        for url in urls:
+            while not _answers(url):
+                for name, node in self._nodes.items():
+                    if node.poll() is not None:
+                        raise DemoFailed(T("The node {node} ended."), mend=T("Read its log in {folder}."),
+                                         node=name, folder=str(self.folder / "logs"))  # fmt: skip
+                if time.monotonic() > until:
+                    raise DemoFailed(T("{url} does not answer."), mend=T("Read the logs in {folder}."), url=url,
+                                     folder=str(self.folder / "logs"))  # fmt: skip
+                time.sleep(0.1)
+
+    async def _agree(self, superuser: str) -> None:
+        """Make the country's agreements, those that are missing."""
+        home = next(site for site in self.sites if site.actor.member.id == HAI_PHONG)
+        by_member = {site.actor.member.id: site for site in self.sites}
+        for terms in agreements(datetime.now(UTC).date()):
+            provider = by_member[terms.provider]
+            async with open_desk(provider.settings, database_of(superuser, provider.database)) as desk:
+                if await desk.has_agreement(terms.target, terms.consumer):
+                    continue
+                if terms.mode == "rule":
+                    async with desk.pool.connection() as db:
+                        rule = await make_rule(
+                            db, desk.directory.snapshot(), desk.signer(terms.provider), terms, now=_now()
+                        )
+                    async with open_desk(self.sites[0].settings, database_of(superuser, self.sites[0].database)) as top:
+                        async with top.pool.connection() as db:
+                            await add_rule(db, rule)
+                    continue
+                async with open_desk(home.settings, database_of(superuser, home.database)) as asking:
+                    await asking.request(terms, "Liên thông phục vụ thủ tục hành chính và thống kê (dữ liệu tổng hợp)")
+                for pid in await desk.requests():
+                    await desk.approve(pid, terms.provider)
+        await self._wait_for_rule(home, superuser)
+
+    async def _wait_for_rule(self, home: Site, superuser: str) -> None:
+        """Until the directory's rules have reached Hải Phòng."""
+        kept = KeptDirectory(home.settings)
+        rules = [terms for terms in agreements(datetime.now(UTC).date()) if terms.mode == "rule"]
+        until = time.monotonic() + PATIENCE_S
+        async with open_desk(home.settings, database_of(superuser, home.database)) as desk:
+            while time.monotonic() < until:
+                kept.look()
+                if all([await desk.has_agreement(terms.target, terms.consumer) for terms in rules]):
+                    return
+                await asyncio.sleep(0.2)
+        raise DemoFailed(T("The agreements by rule did not reach {node}."), node=home.settings.node)
+
+    def _write_description(self) -> None:
+        """``demo.json``: every node with its addresses, for people and commands."""
+        home = next(site for site in self.sites if site.actor.member.id == HAI_PHONG)
+        client_url = f"http://127.0.0.1:{home.settings.client_port}"
+        described = {
+            "synthetic": True,
+            "portal": self.sites[0].settings.public_url,
+            "data": str(self.folder),
+            "pid": os.getpid(),
+            "persons": self.persons,
+            "analyst": {"client_url": client_url, "client": ANALYSIS_SYSTEM},
+            "one_stop": {"client_url": client_url, "client": ONE_STOP_SYSTEM, "service": CITIZEN.service},
+            "nodes": [
+                {
+                    "node": site.settings.node,
+                    "name_vi": site.actor.member.name_vi,
+                    "name_en": site.actor.member.name_en,
+                    "members": list(site.settings.members),
+                    "systems": [system.id for system in site.actor.systems],
+                    "public_url": site.settings.public_url,
+                    "client_url": f"http://127.0.0.1:{site.settings.client_port}",
+                    "peer_url": site.settings.peer_url,
+                    "config": str(site.config),
+                    "ports": [site.settings.public_port, site.settings.client_port, site.settings.peer_port],
+                }
+                for site in self.sites
+            ],
+            "uses": [use.as_dict() for use in self.uses],
+        }
+        path = self.folder / DEMO_FILE
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(described, ensure_ascii=False, indent=2), "utf-8")
+        temporary.replace(path)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback address
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free(preferred: int, taken: set[int]) -> int:
+    """``preferred`` if it is free, else a port the system gives; never one of ``taken``."""
+    for port in (preferred, 0, 0, 0, 0):
+        if port == 0 or port not in taken:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                found = probe.getsockname()[1]
+                if found not in taken:
+                    taken.add(found)
+                    return found
+    raise DemoFailed(T("No free port was found."), mend=T("Stop other programs and try again."))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

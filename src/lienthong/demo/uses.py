@@ -1,0 +1,240 @@
+"""What Hải Phòng does with the data: calls three registers, takes two tables, asks across all of them; keeps receipts.
+
+Everything goes through the doors that any system of the city would use; every receipt is checked by the separate
+verifier before the demo says that it worked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from psycopg import AsyncConnection
+
+from lienthong.demo.country import (
+    ANALYSIS_SYSTEM,
+    CITIZEN,
+    FIRMS,
+    HAI_PHONG,
+    ONE_STOP,
+    ONE_STOP_SYSTEM,
+    PARCELS,
+    STATISTICS,
+    UNITS,
+)
+from lienthong.demo.found import Site, database_of
+from lienthong.demo.places import HOME_PROVINCE
+from lienthong.verify import verify_receipt
+
+RECEIPT_WAIT_S: Final = 20.0
+HOUSEHOLDS_SQL: Final = """
+SELECT c.gender, c.people, f.firms
+  FROM (SELECT gender, count(*) AS people FROM g01.dancu.citizen GROUP BY gender) AS c
+  CROSS JOIN (SELECT count(*) AS firms FROM g12.doanhnghiep.firm) AS f
+ ORDER BY c.gender
+"""
+COMMUNES_SQL: Final = """
+WITH people AS (SELECT commune_code, count(*) AS people FROM g01.dancu.citizen GROUP BY commune_code),
+     parcels AS (SELECT commune_code, count(*) AS parcels, sum(area_m2) AS area_m2
+                   FROM g10.datdai.parcel GROUP BY commune_code)
+SELECT u.full_name, p.people, l.parcels, l.area_m2
+  FROM people AS p
+  JOIN parcels AS l ON l.commune_code = p.commune_code
+  JOIN ndc.danhmuc.unit AS u ON u.code = p.commune_code AND u.level = 'commune' AND u.valid_to IS NULL
+ ORDER BY p.people DESC, u.full_name
+ LIMIT 10
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptMade:
+    """A receipt that was fetched and checked."""
+
+    side: str
+    node: str
+    record: str
+    file: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UseMade:
+    """One use and what came of it."""
+
+    way: str
+    resource: str
+    purpose: str
+    outcome: str
+    rows: int
+    agreement_digest: str | None
+    receipts: tuple[ReceiptMade, ...]
+
+    @property
+    def as_meant(self) -> bool:
+        """Every use of the demo is meant to be permitted and to find something."""
+        return self.outcome == "permitted" and self.rows > 0
+
+    def as_dict(self) -> dict[str, object]:
+        """For ``demo.json`` and ``--once``."""
+        return asdict(self)
+
+
+async def make_uses(sites: Sequence[Site], folder: Path) -> list[UseMade]:
+    """Make all uses, one after the other, and return them with their checked receipts."""
+    home = next(site for site in sites if site.actor.member.id == HAI_PHONG)
+    city = _City(sites, home, folder / "receipts")
+    city.receipts.mkdir(exist_ok=True, mode=0o700)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        person, owner, representative = await _known_people(sites)
+        made = [
+            await city.call(session, CITIZEN.service, {"personal_number": person}),
+            await city.call(session, PARCELS.service, {"owner_code": owner}),
+            await city.call(session, FIRMS.service, {"representative_number": representative}),
+            await city.call(session, UNITS.service, {"code": HOME_PROVINCE, "level": "province"}),
+            await city.take(session, CITIZEN.service, ONE_STOP),
+            await city.take(session, UNITS.service, STATISTICS),
+        ]
+        made += await city.ask(session, COMMUNES_SQL, STATISTICS)
+        made += await city.ask(session, HOUSEHOLDS_SQL, STATISTICS)
+    return made
+
+
+@dataclass(slots=True)
+class _City:
+    sites: Sequence[Site]
+    home: Site
+    receipts: Path
+
+    @property
+    def client_url(self) -> str:
+        return f"http://127.0.0.1:{self.home.settings.client_port}"
+
+    async def call(self, session: aiohttp.ClientSession, service: str, wanted: Mapping[str, str]) -> UseMade:
+        headers = {"X-Road-Client": ONE_STOP_SYSTEM, "Lienthong-Purpose": ONE_STOP, "Accept": "application/json"}
+        async with session.post(f"{self.client_url}/r1/{service}", json=wanted, headers=headers) as answer:
+            body: Any = await answer.json(content_type=None)
+            record = answer.headers.get("Lienthong-Record", "")
+            rows = len(body["rows"]) if answer.status == 200 else 0
+        return await self._made(session, "call", service, ONE_STOP, rows, self.home, record)
+
+    async def take(self, session: aiohttp.ClientSession, service: str, purpose: str) -> UseMade:
+        """Take a table as any Delta Sharing client would: profile, query, files."""
+        agreement = await self._agreement_of(session, service)
+        async with session.post(
+            f"{self.client_url}/share/profile",
+            json={"agreement": agreement, "purpose": purpose},
+            headers={"X-Road-Client": ONE_STOP_SYSTEM if purpose == ONE_STOP else ANALYSIS_SYSTEM},
+        ) as answer:
+            granted: Any = await answer.json(content_type=None)
+        if "profile" not in granted:
+            return UseMade("table", service, purpose, str(granted.get("type", "failed")), 0, None, ())
+        profile = granted["profile"]
+        share, schema, table = granted["table"].split(".")
+        bearer = {"Authorization": f"Bearer {profile['bearerToken']}"}
+        url = f"{profile['endpoint'].rstrip('/')}/shares/{share}/schemas/{schema}/tables/{table}/query"
+        async with session.post(url, json={}, headers=bearer) as answer:
+            lines = (await answer.text()).splitlines()
+        files = [json.loads(line)["file"] for line in lines if '"file"' in line[:10]]
+        rows = 0
+        for file in files:
+            async with session.get(file["url"]) as answer:
+                content = await answer.read()
+                whole = answer.status == 200 and content[:4] == content[-4:] == b"PAR1"
+            rows += json.loads(file["stats"])["numRecords"] if whole else 0
+        provider = self._site_of(service)
+        reading = files[0]["url"].split("/files/", 1)[1].split("/", 1)[0] if files else ""
+        record = await self._record_of(session, provider, reading)
+        return await self._made(session, "table", service, purpose, rows, provider, record)
+
+    async def _record_of(self, session: aiohttp.ClientSession, provider: Site, reading: str) -> str:
+        """The provider's record that the reading was opened."""
+        until = time.monotonic() + RECEIPT_WAIT_S
+        while time.monotonic() < until:
+            async with session.get(f"{provider.settings.public_url}/v1/uses?exchange={reading}") as answer:
+                uses: Any = (await answer.json(content_type=None))["uses"]
+            if uses:
+                return str(uses[0]["hash"])
+            await asyncio.sleep(0.1)
+        return ""
+
+    async def ask(self, session: aiohttp.ClientSession, sql: str, purpose: str) -> list[UseMade]:
+        """One question; one use for each member's table that it read."""
+        headers = {"X-Road-Client": ANALYSIS_SYSTEM}
+        async with session.post(
+            f"{self.client_url}/sql", json={"sql": sql, "purpose": purpose}, headers=headers
+        ) as answer:
+            body: Any = await answer.json(content_type=None)
+            permitted = answer.status == 200
+        if not permitted:
+            return [UseMade("query", "-", purpose, str(body.get("type", "failed")), 0, None, ())]
+        rows = len(body["rows"])
+        return [
+            await self._made(session, "query", source["service"], purpose, rows, self.home, source["record"])
+            for source in body["sources"]
+        ]
+
+    async def _made(
+        self, session: aiohttp.ClientSession, way: str, service: str, purpose: str, rows: int, writer: Site, record: str
+    ) -> UseMade:
+        """Fetch and check the receipt of ``record`` and, where it names one, of the other side's."""
+        receipts: list[ReceiptMade] = []
+        leaf: dict[str, Any] = {"outcome": "failed", "agreement": None}
+        if record:
+            receipt = await self._receipt(session, writer, record)
+            leaf = json.loads(receipt["record"])
+            receipts.append(self._kept(receipt, writer, record))
+            peer = leaf.get("peer_record")
+            if peer:
+                other = self._site_of(service)
+                receipts.append(self._kept(await self._receipt(session, other, peer), other, peer))
+        agreement = leaf["agreement"]
+        return UseMade(
+            way, service, purpose, leaf["outcome"], rows, agreement["digest"] if agreement else None, tuple(receipts)
+        )
+
+    async def _receipt(self, session: aiohttp.ClientSession, writer: Site, record: str) -> dict[str, Any]:
+        until = time.monotonic() + RECEIPT_WAIT_S
+        while True:
+            async with session.get(f"{writer.settings.public_url}/log/receipt/{record}") as answer:
+                receipt: dict[str, Any] = await answer.json(content_type=None)
+            if receipt.get("proof") or time.monotonic() > until:
+                return receipt
+            await asyncio.sleep(0.1)
+
+    def _kept(self, receipt: dict[str, Any], writer: Site, record: str) -> ReceiptMade:
+        file = self.receipts / f"{record[:16]}-{writer.settings.node}.json"
+        file.write_text(json.dumps(receipt, ensure_ascii=False), "utf-8")
+        side = str(json.loads(receipt["record"])["side"])
+        return ReceiptMade(side, writer.settings.node, record, str(file), verify_receipt(receipt).ok)
+
+    async def _agreement_of(self, session: aiohttp.ClientSession, service: str) -> str:
+        async with session.get(f"{self.home.settings.public_url}/v1/agreements") as answer:
+            listed: Any = await answer.json(content_type=None)
+        target = f'"target":"urn:lienthong:id:{service}"'
+        return next((each["id"] for each in listed["agreements"] if target in each["document"]), "")
+
+    def _site_of(self, service: str) -> Site:
+        return next(site for site in self.sites if service.startswith(site.actor.member.id + "/"))
+
+
+async def _known_people(sites: Sequence[Site]) -> tuple[str, str, str]:
+    """A resident, a land user and a firm's representative of the city, so that the calls find somebody."""
+    found: list[str] = []
+    for offer, column in ((CITIZEN, "personal_number"), (PARCELS, "owner_code"), (FIRMS, "representative_number")):
+        site = next(site for site in sites if offer in site.actor.offers)
+        superuser = site.settings.database or ""
+        async with await AsyncConnection.connect(database_of(superuser, site.source_database)) as db:
+            condition = " AND owner_kind <> 'tổ chức'" if offer is PARCELS else ""
+            cursor = await db.execute(
+                f"SELECT {column} FROM {offer.register.table} WHERE province_code = %s{condition} ORDER BY 1 LIMIT 1",  # noqa: S608
+                (HOME_PROVINCE,),
+            )
+            row = await cursor.fetchone()
+        found.append(str(row[0]) if row else "")
+    return found[0], found[1], found[2]

@@ -1,0 +1,310 @@
+"""The client listener's door: ``/r1`` for X-Road clients, ``/sql``, ``/share/profile``, receipts and health.
+
+Who calls is one of the owner's systems, named in X-Road-Client and listed in the configuration.  Under ``/r1`` every
+error has X-Road's shape; everywhere else problems follow RFC 9457.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, cast
+
+import orjson
+import structlog
+
+from lienthong.access.gate import NoAgreement
+from lienthong.config import Client
+from lienthong.directory.models import SystemId, read_service_id
+from lienthong.errors import Problem, Side
+from lienthong.exchange.answer import Headers
+from lienthong.exchange.consume import Consumer, Used, Wish
+from lienthong.exchange.describe import Descriptions
+from lienthong.exchange.listen import read_body
+from lienthong.exchange.metaservices import Metaservices
+from lienthong.exchange.parts import Parts
+from lienthong.exchange.peerdoor import send_answer
+from lienthong.exchange.provide import UnknownService
+from lienthong.exchange.signed import JSON_TYPE, PROBLEM_TYPE
+from lienthong.exchange.xroad import XRoadCall, XRoadClientMissing, answer_headers, asked_instance, read_call
+from lienthong.exchange.xroad import request_hash as hash_of
+from lienthong.exchange.xroad_errors import XRoadError, plain_error, xroad_error, xroad_type
+from lienthong.i18n import T
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+
+log = structlog.get_logger("lienthong.client")
+SMALL_BODY: Final = 256 * 1024
+DEADLINE_S: Final = 60.0
+
+
+class CallerUnknown(Problem):
+    """The system is not one of this node's owner."""
+
+    kind: ClassVar[str] = "unknown-system"
+    status: ClassVar[int] = 403
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("The calling system is not known here")
+
+
+class CallerNotAuthenticated(Problem):
+    """The system's token is missing or wrong."""
+
+    kind: ClassVar[str] = "caller-not-authenticated"
+    status: ClassVar[int] = 401
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("The calling system did not prove who it is")
+
+
+class NoSuchClientPath(Problem):
+    """An address that the client listener does not have."""
+
+    kind: ClassVar[str] = "unknown-client-path"
+    status: ClassVar[int] = 404
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("No such address on the client listener")
+
+
+class BadQuestion(Problem):
+    """The JSON body of a question or of a profile request does not have its shape."""
+
+    kind: ClassVar[str] = "bad-question"
+    status: ClassVar[int] = 400
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("The body is not as described")
+
+
+Ask = Callable[[SystemId, str, str | None, str | None], Awaitable[bytes]]
+"""System, SQL, purpose, default purpose -> the answer's JSON."""
+GetProfile = Callable[[SystemId, str, str | None], Awaitable[Mapping[str, object]]]
+"""System, agreement, purpose -> profile and table."""
+GetReceipt = Callable[[str], Awaitable[Mapping[str, object]]]
+GetReadiness = Callable[[], Awaitable[tuple[bool, Mapping[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What stands behind the door besides calls."""
+
+    parts: Parts
+    consumer: Consumer
+    descriptions: Descriptions
+    ask: Ask
+    profile: GetProfile
+    receipt: GetReceipt
+    readiness: GetReadiness
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request on the client listener; field names are lower-case, in the order of the wire."""
+
+    method: str
+    target: bytes
+    headers: Headers
+    body: bytes
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Every value of a field."""
+        return [value for field, value in self.headers if field == name]
+
+    def last(self, name: bytes) -> str | None:
+        """The last value of a field: X-Road lets the last one win."""
+        values = self.values(name)
+        return values[-1].decode("latin-1").strip() if values else None
+
+
+Reply = tuple[int, Headers, bytes]
+
+
+class ClientDoor:
+    """An ASGI application over one Counter."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._parts = counter.parts
+        self._clients = {client.system: client for client in counter.parts.settings.clients}
+        self._meta = Metaservices(counter.parts, counter.descriptions)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        http = cast("HTTPScope", scope)
+        target = cast("bytes", cast("dict[str, object]", http.get("state", {}))["target"])
+        headers = [(bytes(name), bytes(value)) for name, value in http["headers"]]
+        xroad = target.startswith(b"/r") and target[2:3].isdigit()
+        try:
+            limit = self._parts.settings.max_body_bytes if xroad else SMALL_BODY
+            arrived = Arrived(http["method"], target, headers, await read_body(receive, limit))
+            status, fields, body = await (self._r1(arrived) if xroad else self._other(arrived))
+        except Exception as failure:  # the one place where anything of this listener becomes an answer
+            status, fields, body = self._failed(failure, headers, xroad=xroad)
+        await send_answer(send, status, fields, b"" if http["method"] == "HEAD" else body)
+
+    async def _r1(self, arrived: Arrived) -> Reply:
+        call = read_call(arrived.method, arrived.target, arrived.headers, instance=self._parts.settings.instance)
+        client = self._client(call.client, arrived)
+        if call.metaservice:
+            kind, body = await self._meta.answer(call, SystemId(client.system))
+            return 200, answer_headers([(b"content-type", kind.encode())], call, hash_of(call, arrived.body)), body
+        read_service_id(call.service)
+        used = await self._use(call, client, arrived)
+        answer = used.answer
+        if (answer.header(b"content-type") or b"").startswith(PROBLEM_TYPE.encode()):
+            failed = self._provider_problem(answer.body, arrived.values(b"accept"))
+            if failed is not None:
+                return failed.status, [*failed.headers, (b"lienthong-record", used.record.encode())], failed.body
+        fields = answer_headers(answer.headers, call, hash_of(call, arrived.body))
+        return answer.status, [*fields, (b"lienthong-record", used.record.encode())], answer.body
+
+    async def _use(self, call: XRoadCall, client: Client, arrived: Arrived) -> Used:
+        extra = call.extra
+        content_type = extra.pop("content-type", JSON_TYPE)
+        wish = Wish(
+            consumer=SystemId(client.system),
+            service=call.service,
+            way="call",
+            target=b"/x1/" + call.service.encode("ascii") + call.rest,
+            body=arrived.body,
+            content_type=content_type,
+            method=call.method,
+            purpose=arrived.last(b"lienthong-purpose"),
+            default_purpose=self._default_purpose(client),
+            extra=extra,
+            deadline_s=DEADLINE_S,
+            max_body=self._parts.settings.max_body_bytes,
+        )
+        try:
+            return await self._counter.consumer.use(wish)
+        except NoAgreement:
+            if await self._counter.descriptions.service(wish.consumer, call.service) is None:
+                raise UnknownService(
+                    T("There is no service {resource}."),
+                    mend=T("List what there is with listMethods, or ask the provider's focal contact."),
+                    resource=call.service,
+                ) from None
+            raise
+
+    async def _other(self, arrived: Arrived) -> Reply:
+        path = arrived.target.partition(b"?")[0]
+        match arrived.method, path:
+            case "GET", b"/listClients":
+                kind, body = self._meta.clients(asked_instance(arrived.target), arrived.values(b"accept"))
+                return 200, [(b"content-type", kind.encode())], body
+            case "POST", b"/sql":
+                asked, client = self._question(arrived), self._client(arrived.last(b"x-road-client"), arrived)
+                return _json(
+                    await self._counter.ask(
+                        SystemId(client.system), str(asked.get("sql", "")), _text(asked.get("purpose")),
+                        self._default_purpose(client),
+                    )
+                )  # fmt: skip
+            case "POST", b"/share/profile":
+                asked, client = self._question(arrived), self._client(arrived.last(b"x-road-client"), arrived)
+                purpose = _text(asked.get("purpose")) or self._default_purpose(client)
+                return _json(
+                    await self._counter.profile(SystemId(client.system), str(asked.get("agreement", "")), purpose)
+                )
+            case "GET", b"/livez":
+                return _json({"status": "ok"})
+            case "GET", b"/readyz":
+                ready, parts = await self._counter.readiness()
+                return (200 if ready else 503), *_json({"status": "ok" if ready else "not-ready", "parts": parts})[1:]
+            case "GET", _ if path.startswith(b"/log/receipt/"):
+                return _json(
+                    await self._counter.receipt(path.removeprefix(b"/log/receipt/").decode("ascii", "replace"))
+                )
+            case _:
+                raise NoSuchClientPath(
+                    T("The client listener has no such address."),
+                    mend=T("Call services under /r1, ask under /sql, get profiles under /share/profile."),
+                )
+
+    def _client(self, named: str | None, arrived: Arrived) -> Client:
+        """The owner's system that calls; raises CallerUnknown, CallerNotAuthenticated."""
+        if named is None:
+            raise XRoadClientMissing(
+                T("The field X-Road-Client is missing."),
+                mend=T("Name the calling system: X-Road-Client: instance/class/member/subsystem."),
+            )
+        client = self._clients.get(named)
+        if client is None:
+            raise CallerUnknown(
+                T("Client '{client}' not found: it is not a system of this node's owner."),
+                mend=T("Register the system in the node's configuration, or correct X-Road-Client."),
+                client=named[:100],
+            )
+        if client.auth == "token":
+            shown = hashlib.sha256((arrived.last(b"lienthong-token") or "").encode()).hexdigest()
+            if not hmac.compare_digest(shown, client.token_sha256.lower()):
+                raise CallerNotAuthenticated(
+                    T("The token of {client} is missing or wrong."),
+                    mend=T("Send the system's token in the field Lienthong-Token."),
+                    client=client.system,
+                )
+        return client
+
+    def _default_purpose(self, client: Client) -> str | None:
+        if client.default_purpose:
+            return client.default_purpose
+        system = self._parts.snapshot().system(client.system)
+        return system.default_purpose if system else None
+
+    def _question(self, arrived: Arrived) -> Mapping[str, object]:
+        try:
+            asked: object = orjson.loads(arrived.body)
+        except orjson.JSONDecodeError:
+            asked = None
+        if not isinstance(asked, dict):
+            raise BadQuestion(T("The body must be a JSON object."), mend=T("Send for example {example}."),
+                              example='{"sql": "SELECT ..."}')  # fmt: skip
+        return cast("Mapping[str, object]", asked)
+
+    def _provider_problem(self, body: bytes, accept: list[bytes]) -> XRoadError | None:
+        """A problem of the provider's node in X-Road's shape; None when it is the service's own."""
+        try:
+            told = cast("Mapping[str, object]", orjson.loads(body))
+        except orjson.JSONDecodeError:
+            return None
+        kind = str(told.get("type", ""))
+        if not kind.startswith("urn:lienthong:problem:"):
+            return None
+        message = " ".join(str(told[name]) for name in ("detail", "mend") if told.get(name))
+        return plain_error(
+            xroad_type(kind.removeprefix("urn:lienthong:problem:"), str(told.get("side", "provider"))),
+            message,
+            accept,
+            reference=str(uuid.uuid4()),
+            style=self._parts.settings.error_style,
+        )
+
+    def _failed(self, failure: Exception, headers: Headers, *, xroad: bool) -> Reply:
+        reference = str(uuid.uuid4())
+        if isinstance(failure, Problem):
+            problem = failure
+            log.info("client.refused", kind=problem.kind, status=problem.status, reference=reference)
+        else:
+            log.error("client.failed", error=type(failure).__name__, reference=reference, exc_info=failure)
+            problem = Problem(T("The node met an error that it does not know."),
+                              mend=T("Give the operator the reference {reference}."), reference=reference)  # fmt: skip
+        if xroad:
+            accept = [value for name, value in headers if name == b"accept"]
+            error = xroad_error(problem, accept, reference=reference, style=self._parts.settings.error_style)
+            return error.status, error.headers, error.body
+        body = problem.as_dict()
+        status = cast("int", body.get("status", problem.status))
+        fields: Headers = [(b"content-type", PROBLEM_TYPE.encode())]
+        if status == 503:
+            fields.append((b"retry-after", b"5"))
+        return status, fields, orjson.dumps(body | {"reference": reference}, default=str)
+
+
+def _json(value: object) -> Reply:
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
+    return 200, [(b"content-type", JSON_TYPE.encode())], body
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

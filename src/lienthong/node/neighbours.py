@@ -1,0 +1,160 @@
+"""Asking the other nodes of the directory what they publish, for the national node's pages.
+
+Promises: no node is asked more than once a second, however many people look; a page waits half a second at most; a
+node that does not answer is shown as silent with what was last known of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+import structlog
+
+from lienthong.directory.document import Snapshot
+from lienthong.directory.models import Node
+from lienthong.node.facts import NodeFacts
+from lienthong.node.published import NotAsPublished, read_agreements, read_services, read_size, read_uses
+
+log = structlog.get_logger("lienthong.public")
+EVERY_S: Final = 1.0
+PATIENCE_S: Final = 0.5
+"""How long a page waits for answers under way; later ones are in the next page."""
+TIMEOUT_S: Final = 2.0
+"""A node that takes longer is silent."""
+SHOWN_USES: Final = 100
+SMALL: Final = 64 * 1024
+LARGE: Final = 4 * 1024 * 1024
+"""Most bytes read of one answer."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One node as last seen, and the asking under way."""
+
+    facts: NodeFacts
+    asked: float
+    """The loop's time when it was last asked."""
+    asking: asyncio.Task[None]
+    rounds: int = 0
+    """How often it was asked to the end."""
+
+
+class Neighbours:
+    """The other nodes' facts.  Belongs to one event loop; ``close`` it there."""
+
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, patience_s: float = PATIENCE_S) -> None:
+        self._timeout_s = timeout_s
+        self._patience_s = patience_s
+        self._watches: dict[tuple[str, str], _Watch] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def facts(self, snapshot: Snapshot, nodes: Sequence[Node]) -> tuple[NodeFacts, ...]:
+        """What each of ``nodes`` last told, in their order; those due are asked again."""
+        keys = [(node.id, node.public_url) for node in nodes]
+        self._forget({*keys})
+        for node, key in zip(nodes, keys, strict=True):
+            self._ask_when_due(snapshot, node, key)
+        # Whoever was silent a moment ago is not waited for again.
+        under_way = [
+            watch.asking
+            for watch in self._watches.values()
+            if not watch.asking.done() and (watch.rounds == 0 or watch.facts.health != "silent")
+        ]
+        if under_way:
+            await asyncio.wait(under_way, timeout=self._patience_s)
+        return tuple(self._watches[key].facts for key in keys)
+
+    async def close(self) -> None:
+        """End what is under way and let go of the connections."""
+        self._forget(set())
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    def _forget(self, keep: set[tuple[str, str]]) -> None:
+        for key in self._watches.keys() - keep:
+            self._watches.pop(key).asking.cancel()
+
+    def _ask_when_due(self, snapshot: Snapshot, node: Node, key: tuple[str, str]) -> None:
+        now = asyncio.get_running_loop().time()
+        known = self._watches.get(key)
+        if known and (not known.asking.done() or now - known.asked < EVERY_S):
+            return
+        asking = asyncio.create_task(self._ask(snapshot, node, key))
+        if known:
+            known.asked, known.asking = now, asking
+        else:
+            self._watches[key] = _Watch(NodeFacts(node.id, node.public_url.rstrip("/"), "silent"), now, asking)
+
+    async def _ask(self, snapshot: Snapshot, node: Node, key: tuple[str, str]) -> None:
+        watch = self._watches[key]
+        try:
+            watch.facts = await self._asked(snapshot, node, watch.facts)
+        except Exception as failed:  # a task's root: whatever a node sends must not end the others' asking
+            log.error("neighbour.unreadable", node=node.id, error=type(failed).__name__)
+            watch.facts = replace(watch.facts, health="silent")
+        finally:
+            watch.rounds += 1
+
+    async def _asked(self, snapshot: Snapshot, node: Node, before: NodeFacts) -> NodeFacts:
+        """The facts after one round of questions, all at once; what is not answered stays as it was."""
+        alive, uses, services, agreements, checkpoint = await asyncio.gather(
+            self._get(before.base, "/livez", SMALL),
+            self._get(before.base, f"/v1/uses?limit={SHOWN_USES}", LARGE),
+            self._get(before.base, "/v1/services", LARGE),
+            self._get(before.base, "/v1/agreements", LARGE),
+            self._get(before.base, "/log/checkpoint", SMALL),
+        )
+        if alive is None:
+            return replace(before, health="silent")
+        covered = None if checkpoint is None else read_size(checkpoint, node)
+        after = replace(before, health="starting", log_size=before.log_size if covered is None else covered)
+        if uses is None or services is None or agreements is None:
+            return after
+        known = {signed.agreement.digest: signed for signed in before.agreements}
+        try:
+            entries, counts = read_uses(uses, node, datetime.now(UTC))
+            return replace(
+                after,
+                health="serving",
+                services=read_services(services, node),
+                # Off the loop: checking the signatures of hundreds of agreements takes a while, the first time.
+                agreements=await asyncio.to_thread(read_agreements, agreements, node, snapshot, known),
+                entries=entries,
+                counts=counts,
+            )
+        except NotAsPublished:
+            return after
+
+    async def _get(self, base: str, path: str, limit: int) -> bytes | None:
+        """The body of a 200 of at most ``limit`` bytes; None for anything else."""
+        try:
+            async with self._open_session().get(base + path, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    return None
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece
+                    if len(body) > limit:
+                        return None
+                return bytes(body)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):  # ValueError: no address at all
+            return None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                connector=aiohttp.TCPConnector(limit_per_host=5, keepalive_timeout=15.0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # An answer is read as it comes: compressed, a few bytes could become more than we want to hold.
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity", "Accept": "application/json, text/plain"},
+                raise_for_status=False,
+            )
+        return self._session

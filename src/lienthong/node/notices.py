@@ -1,0 +1,31 @@
+"""What other nodes may send besides uses: descriptions asked for, agreements negotiated, profiles requested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lienthong.exchange.describe import NOTICE as DESCRIBE
+from lienthong.exchange.describe import Describer
+from lienthong.exchange.parts import PeerNotice
+from lienthong.node.desk import NOTICE as AGREEMENTS
+from lienthong.node.desk import Desk
+from lienthong.node.profiles import NOTICE as PROFILES
+from lienthong.node.profiles import ProfileOffice
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """The handlers by name, for the peer listener."""
+
+    desk: Desk
+    describer: Describer
+    profiles: ProfileOffice
+
+    def handlers(self) -> Mapping[str, PeerNotice]:
+        """Path below ``/x1/`` to handler."""
+        return {
+            AGREEMENTS: self.desk.receive,
+            DESCRIBE: self.describer.answer,
+            PROFILES: self.profiles.issue,
+        }

@@ -1,0 +1,160 @@
+"""The access gate as shared tables see it: each reading is admitted under its profile's agreement and recorded.
+
+A reading has two records with one exchange id: ``opened``, durable before any address leaves, and ``closed`` with the
+bytes that were taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from lienthong.access.gate import NoAgreement, Quota, agreement_ref, refusal
+from lienthong.access.models import AgreementRef, Outcome, Record, Use
+from lienthong.access.write import RecordWriter
+from lienthong.agreements.index import AgreementIndex
+from lienthong.agreements.policy import Decision, Request
+from lienthong.catalog.models import Service
+from lienthong.directory.models import member_of
+from lienthong.errors import Problem
+from lienthong.exchange.provide import view_of
+from lienthong.i18n import T
+from lienthong.node.live import Live
+from lienthong.tables.models import Profile, Reading
+from lienthong.tables.take import Admitted
+
+OPENED: Final = "opened"
+CLOSED: Final = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class TableGate:
+    """Implements ``tables.take.Gate``."""
+
+    node: str
+    live: Live
+    writer: RecordWriter
+    quota: Quota
+
+    async def offered(self, profile: Profile) -> Sequence[Service]:
+        """The tables that the profile's agreement is about."""
+        compiled = self._index.get(profile.agreement)
+        if compiled is None:
+            return []
+        return [
+            service
+            for service in self.live.services()
+            if service.kind == "table" and compiled.target in (service.id, service.dataset)
+        ]
+
+    async def admit(self, profile: Profile, service: Service, *, opens: bool) -> Admitted:
+        """Decide now, under the profile's agreement alone; a refusal is recorded."""
+        at = datetime.now(UTC)
+        use = Use(
+            way="table",
+            exchange_id=profile.id,
+            consumer=profile.system,
+            provider=member_of(service.id),
+            resource=service.id,
+            purpose=profile.purpose,
+            at=at,
+        )
+        compiled = self._index.get(profile.agreement)
+        if compiled is None:
+            gone = NoAgreement(
+                T("The agreement of this profile no longer counts."),
+                mend=T("Ask for a new profile under an agreement that does."),
+                agreement=profile.agreement,
+            )
+            await self._record(use, None, "refused", gone.kind)
+            raise gone
+        decision = compiled.decide(
+            Request(
+                consumer=profile.system,
+                target=service.id,
+                way="table",
+                purpose=profile.purpose,
+                at=at,
+                dataset=service.dataset,
+            ),
+            self.quota.today(profile.agreement, at),
+        )
+        if not decision.permit:
+            problem: Problem = refusal(decision, use)
+            await self._record(use, decision, "refused", problem.kind)
+            raise problem
+        if opens:
+            self.quota.add(profile.agreement, at)
+        return Admitted(view_of(decision), note_of(decision))
+
+    async def opened(self, reading: Reading) -> None:
+        """The record that a reading began; durable when this returns."""
+        await self._record_reading(reading, OPENED, reading.opened_at, None)
+
+    async def closed(self, reading: Reading) -> None:
+        """The record that a reading ended, with the bytes taken."""
+        await self._record_reading(reading, CLOSED, datetime.now(UTC), reading.bytes_taken)
+
+    @property
+    def _index(self) -> AgreementIndex:
+        return self.live.index
+
+    async def _record_reading(self, reading: Reading, reason: str, at: datetime, taken: int | None) -> None:
+        note = json.loads(reading.note)
+        agreement = AgreementRef(note["agreement"], note["version"], note["digest"])
+        await self.writer.append(
+            Record(
+                side="provider",
+                exchange_id=reading.id,
+                at=at,
+                node=self.node,
+                consumer=reading.profile.system,
+                provider=member_of(reading.service),
+                resource=reading.service,
+                way="table",
+                purpose=reading.profile.purpose,
+                ground=note["ground"],
+                agreement=agreement,
+                decision_digest=note["decision"],
+                outcome="permitted",
+                reason=reason,
+                bytes=taken,
+                rows=reading.rows,
+            )
+        )
+
+    async def _record(self, use: Use, decision: Decision | None, outcome: Outcome, reason: str) -> None:
+        await self.writer.append(
+            Record(
+                side="provider",
+                exchange_id=use.exchange_id,
+                at=use.at,
+                node=self.node,
+                consumer=use.consumer,
+                provider=use.provider,
+                resource=use.resource,
+                way="table",
+                purpose=use.purpose,
+                ground=decision.ground if decision else None,
+                agreement=agreement_ref(decision),
+                decision_digest=decision.decision_digest if decision else None,
+                outcome=outcome,
+                reason=reason,
+            )
+        )
+
+
+def note_of(decision: Decision) -> str:
+    """What the records of a reading repeat of the decision that opened it."""
+    return json.dumps(
+        {
+            "agreement": decision.agreement_id,
+            "version": str(decision.version),
+            "digest": decision.digest,
+            "ground": decision.ground,
+            "decision": decision.decision_digest,
+        }
+    )
