@@ -267,7 +267,7 @@ def _no(reason: str) -> None:
 
 
 def _record_of(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    if receipt["format"] != 1:
+    if receipt["format"] != 1 or receipt["format"] is True:
         raise Wrong("format")
     if not RECORD.fullmatch(receipt["record"]):
         raise Wrong("spelling")
@@ -442,13 +442,16 @@ def _open_directory(directory: bytes, anchor: Mapping[str, str] | None) -> Mappi
 def _check_log_key(
     log: Mapping[str, Any], record: Mapping[str, Any], known: Mapping[str, Any] | None, log_key: str | None
 ) -> None:
-    if log_key is not None and log["key"] != log_key.strip():
+    key, origin = log["key"], log["origin"]
+    if not (isinstance(key, str) and isinstance(origin, str)):
+        raise Wrong("malformed")
+    if log_key is not None and key != log_key.strip():
         raise Wrong("other-key")
     if known is not None:
         serves = "/".join(record[record["side"]].split("/")[:3])
         for node in known["nodes"]:
             if node["id"] == record["node"] and serves in node["members"]:
-                if (node["log_origin"], node["log_key"]) != (log["origin"], log["key"]):
+                if (node["log_origin"], node["log_key"]) != (origin, key):
                     raise Wrong("other-key")
                 return
         raise Wrong("not-in-directory", who=record["node"])

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lienthong import verify
-from lienthong.access.models import digest, record_hash
+from lienthong.access.models import AgreementRef, Record, digest, record_hash, write_record
+from lienthong.directory.document import write_directory
+from lienthong.directory.models import MemberKey
 from lienthong.trust import es256
+from lienthong.trust.documents import sign_document
+from lienthong.trust.keys import key_id
 from lienthong.trust.note import Checkpoint
+from tests.directory.build import a_directory, a_member, a_node
 from tests.verify.receipts import AT, Country, Node
 from tests.verify.tampering import edit, rewritten_by_the_log, tampered, with_record
 
@@ -398,3 +403,74 @@ def test_what_a_receipt_says_can_not_steer_the_terminal():
 
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
+DIGESTS = st.none() | HEX.map(lambda one: f"sha-256:{one}")
+RECORDS = st.builds(
+    Record,
+    side=st.sampled_from(["consumer", "provider"]),
+    exchange_id=TEXTS,
+    at=st.datetimes(min_value=datetime(2000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the zone is the next
+    node=TEXTS,
+    consumer=TEXTS,
+    provider=TEXTS,
+    resource=TEXTS,
+    way=st.sampled_from(["call", "table", "query", "event"]),
+    purpose=st.none() | TEXTS,
+    ground=st.none() | TEXTS,
+    agreement=st.none() | st.builds(AgreementRef, TEXTS, TEXTS, HEX.map(lambda one: f"sha-256:{one}")),
+    decision_digest=DIGESTS,
+    outcome=st.sampled_from(["permitted", "refused", "failed"]),
+    reason=st.none() | TEXTS,
+    target_commitment=st.none() | HEX,
+    request_signature_digest=DIGESTS,
+    response_signature_digest=DIGESTS,
+    body_digest=DIGESTS,
+    bytes=st.none() | st.integers(0, 2**50),
+    rows=st.none() | st.integers(0, 2**50),
+    subjects=st.lists(HEX, max_size=3).map(tuple),
+    peer_record=st.none() | HEX,
+)
+
+
+@given(RECORDS)
+def test_every_record_a_node_can_write_has_the_form_the_verifier_knows(record):
+    text = write_record(record).decode()
+
+    assert verify.RECORD.fullmatch(text)
+    assert list(json.loads(text)) == list(verify.RECORD_FORM)
+
+
+@given(RECORDS, st.data())
+def test_the_form_leaves_one_spelling_for_one_record(record, data):
+    # Two texts of the form with the same values are the same text, so a hash names a meaning.
+    text = write_record(record).decode()
+    at = data.draw(st.integers(0, len(text) - 1))
+    other = text[:at] + data.draw(st.sampled_from(' \t\n",:0\\{}[]uU')) + text[at + data.draw(st.integers(0, 1)) :]
+
+    if other != text and verify.RECORD.fullmatch(other):
+        assert json.loads(other) != json.loads(text)
+
+
+def test_the_directory_that_a_national_node_publishes_is_read_as_it_is():
+    consumer, provider = COUNTRY.consumer, COUNTRY.provider
+    times = {"valid_from": AT - timedelta(days=1), "valid_to": AT + timedelta(days=1)}
+    contents = a_directory(
+        members=tuple(
+            a_member(node.member, keys=(MemberKey(keyid=node.keyid, jwk=node.jwk, node=node.id, **times),))
+            for node in (consumer, provider)
+        ),
+        nodes=tuple(
+            a_node(
+                node.id, operator=node.member, members=(node.member,), log_origin=node.origin, log_key=node.verifier_key
+            )
+            for node in (consumer, provider)
+        ),
+    )
+    document = write_directory(contents, version=7, issued=AT, expires=AT + timedelta(days=1))
+    signed = sign_document(document, COUNTRY.anchor_key, key_id(COUNTRY.anchor), "ES256")
+    report = verify.verify_receipt(RECEIPTS["consumer"], directory=signed, anchor=COUNTRY.anchor)
+
+    assert set(states(report).values()) == {True}
