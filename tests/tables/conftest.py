@@ -15,6 +15,8 @@ FROM_TESTS = {
     name: f"tests.tables.operations:{name}"
     for name in ("escape", "wait", "spin", "eat", "crash", "half", "echo", "merge")
 }
+CLIENTS = Path(__file__).parents[2] / ".venv-clients"
+"""Foreign clients have an environment of their own: their old pins would pull ours down."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -31,3 +33,12 @@ async def sandbox_socket() -> AsyncIterator[Path]:
 def sandbox(sandbox_socket: Path) -> Sandbox:
     """A client of the running sandbox."""
     return Sandbox(sandbox_socket)
+
+
+@pytest.fixture(scope="session")
+def delta_sharing_python() -> Path:
+    """The Python that has the official Delta Sharing client."""
+    python = CLIENTS / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-clients: make clients")
+    return python

@@ -130,7 +130,9 @@ class Reading:
     opened_at: datetime
     expires: datetime
     rows: int
-    """Rows in the files offered."""
+    """Rows in the files of the version."""
+    note: str
+    """What the access gate gave with its admission and wants back when the reading is closed."""
     bytes_taken: int = 0
     requests: int = 0
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
 from typing import LiteralString, cast
 from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import tuple_row
+from psycopg.rows import TupleRow, class_row, tuple_row
+from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from lienthong.catalog.models import Field
+from lienthong.directory.models import ServiceId
 from lienthong.storage.pool import open_pool
+from lienthong.tables.models import Profile, Reading, TableFile, TableVersion
 from lienthong.tables.sources import source_problem
 
 CONNECT_S = 5.0
@@ -86,3 +92,216 @@ class Sources:
             if session not in self._pools:
                 self._pools[session] = await open_pool(session, min_size=0, max_size=self._max_size)
             return self._pools[session]
+
+
+async def keep_profile(db: AsyncConnection, profile: Profile, token_hash: bytes) -> None:
+    """Remember a new profile by the hash of its token."""
+    await db.execute(
+        """
+        INSERT INTO share_profile (id, token_hash, agreement, system, purpose, expires)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        """,
+        (profile.id, token_hash, profile.agreement, profile.system, profile.purpose, profile.expires),
+    )
+
+
+async def profile_by_token_hash(db: AsyncConnection, token_hash: bytes) -> Profile | None:
+    """The profile with this token, or None when there is none or it was revoked; it may have expired."""
+    async with db.cursor(row_factory=class_row(Profile)) as cursor:
+        await cursor.execute(
+            """
+            SELECT id, agreement, system, purpose, expires
+              FROM share_profile WHERE token_hash = %s AND revoked_at IS NULL
+            """,
+            (token_hash,),
+        )
+        return await cursor.fetchone()
+
+
+async def revoke_profiles(db: AsyncConnection, agreement: str) -> int:
+    """Revoke every profile of one agreement; how many there were."""
+    cursor = await db.execute(
+        "UPDATE share_profile SET revoked_at = now() WHERE agreement = %s AND revoked_at IS NULL", (agreement,)
+    )
+    return cursor.rowcount
+
+
+async def profiles_of_agreement(db: AsyncConnection, agreement: str) -> list[Profile]:
+    """The profiles of one agreement that are not revoked, newest first."""
+    async with db.cursor(row_factory=class_row(Profile)) as cursor:
+        await cursor.execute(
+            """
+            SELECT id, agreement, system, purpose, expires
+              FROM share_profile WHERE agreement = %s AND revoked_at IS NULL ORDER BY made_at DESC
+            """,
+            (agreement,),
+        )
+        return await cursor.fetchall()
+
+
+async def newest_version(db: AsyncConnection, service: ServiceId, view_digest: str) -> TableVersion | None:
+    """The newest files of a service under a view, or None."""
+    cursor = await db.execute(
+        f"{_VERSION} WHERE service = %s AND view_digest = %s ORDER BY version DESC LIMIT 1", (service, view_digest)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _version(row)
+
+
+async def version_of_reading(db: AsyncConnection, reading: str) -> tuple[Reading, TableVersion] | None:
+    """A reading that is not closed and the files it reads, or None."""
+    found = await _readings(db, "r.id = %(id)s AND r.closed_at IS NULL", {"id": reading})
+    if not found:
+        return None
+    read = found[0]
+    cursor = await db.execute(
+        f"{_VERSION} WHERE service = %s AND view_digest = %s AND version = %s",
+        (read.service, read.view_digest, read.version),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else (read, _version(row))
+
+
+async def keep_version(db: AsyncConnection, made: TableVersion) -> None:
+    """Store a table version whose files lie in place."""
+    await db.execute(
+        """
+        INSERT INTO share_version (service, view_digest, version, made_at, source_mark, fields, files)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        """,
+        (
+            made.service,
+            made.view_digest,
+            made.version,
+            made.made_at,
+            made.source_mark,
+            Jsonb([asdict(field) for field in made.fields]),
+            Jsonb([asdict(file) for file in made.files]),
+        ),
+    )
+
+
+async def take_old_versions(db: AsyncConnection) -> list[tuple[ServiceId, str, int]]:
+    """Delete and return the versions that are not the newest of their kind and that no open reading uses."""
+    cursor = await db.execute(
+        """
+        DELETE FROM share_version v
+         WHERE EXISTS (SELECT 1 FROM share_version n WHERE n.service = v.service AND n.view_digest = v.view_digest
+                          AND n.version > v.version)
+           AND NOT EXISTS (SELECT 1 FROM share_reading r WHERE r.service = v.service AND r.view_digest = v.view_digest
+                              AND r.version = v.version AND r.closed_at IS NULL)
+        RETURNING v.service, v.view_digest, v.version
+        """
+    )
+    return [(ServiceId(row[0]), row[1], row[2]) for row in await cursor.fetchall()]
+
+
+async def open_reading(db: AsyncConnection, profile: str, version: TableVersion, after: datetime) -> Reading | None:
+    """The profile's reading of exactly this version that can be used until at least ``after``, or None."""
+    found = await _readings(
+        db,
+        """r.profile = %(profile)s AND r.service = %(service)s AND r.view_digest = %(digest)s
+           AND r.version = %(version)s AND r.closed_at IS NULL AND r.expires >= %(after)s""",
+        {
+            "profile": profile,
+            "service": version.service,
+            "digest": version.view_digest,
+            "version": version.version,
+            "after": after,
+        },
+    )
+    return found[0] if found else None
+
+
+async def keep_reading(db: AsyncConnection, reading: Reading) -> None:
+    """Remember a new reading."""
+    await db.execute(
+        """
+        INSERT INTO share_reading (id, profile, service, view_digest, version, opened_at, expires, rows, note)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        (
+            reading.id,
+            reading.profile.id,
+            reading.service,
+            reading.view_digest,
+            reading.version,
+            reading.opened_at,
+            reading.expires,
+            reading.rows,
+            reading.note,
+        ),
+    )
+
+
+async def forget_reading(db: AsyncConnection, reading: str) -> None:
+    """Undo ``keep_reading`` of a reading that was never offered."""
+    await db.execute("DELETE FROM share_reading WHERE id = %s AND requests = 0", (reading,))
+
+
+async def add_taken(db: AsyncConnection, reading: str, size_bytes: int) -> None:
+    """Count one request for a file and the bytes that were sent."""
+    await db.execute(
+        "UPDATE share_reading SET bytes_taken = bytes_taken + %s, requests = requests + 1 WHERE id = %s",
+        (size_bytes, reading),
+    )
+
+
+async def readings_to_close(db: AsyncConnection, before: datetime, limit: int = 100) -> list[Reading]:
+    """Readings that expired before ``before`` and are not closed, oldest first; locked until the transaction ends."""
+    return await _readings(
+        db,
+        "r.closed_at IS NULL AND r.expires < %(before)s",
+        {"before": before, "limit": limit},
+        "ORDER BY r.expires LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED",
+    )
+
+
+async def mark_closed(db: AsyncConnection, reading: str, at: datetime) -> None:
+    """Remember that the end of a reading is recorded."""
+    await db.execute("UPDATE share_reading SET closed_at = %s WHERE id = %s", (at, reading))
+
+
+_VERSION: LiteralString = "SELECT service, view_digest, version, made_at, source_mark, fields, files FROM share_version"
+
+
+def _version(row: TupleRow) -> TableVersion:
+    return TableVersion(
+        service=ServiceId(row[0]),
+        view_digest=row[1],
+        version=row[2],
+        made_at=row[3],
+        source_mark=row[4],
+        fields=tuple(Field(**entry) for entry in row[5]),
+        files=tuple(TableFile(**entry) for entry in row[6]),
+    )
+
+
+async def _readings(
+    db: AsyncConnection, condition: LiteralString, values: Mapping[str, object], rest: LiteralString = ""
+) -> list[Reading]:
+    cursor = await db.execute(
+        f"""
+        SELECT r.id, p.id, p.agreement, p.system, p.purpose, p.expires, r.service, r.view_digest, r.version,
+               r.opened_at, r.expires, r.rows, r.note, r.bytes_taken, r.requests
+          FROM share_reading r JOIN share_profile p ON p.id = r.profile
+         WHERE {condition} {rest}
+        """,  # noqa: S608 - both parts are literals of this file
+        values,
+    )
+    return [
+        Reading(
+            id=row[0],
+            profile=Profile(id=row[1], agreement=row[2], system=row[3], purpose=row[4], expires=row[5]),
+            service=ServiceId(row[6]),
+            view_digest=row[7],
+            version=row[8],
+            opened_at=row[9],
+            expires=row[10],
+            rows=row[11],
+            note=row[12],
+            bytes_taken=row[13],
+            requests=row[14],
+        )
+        for row in await cursor.fetchall()
+    ]

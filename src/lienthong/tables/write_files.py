@@ -7,6 +7,7 @@ a file's statistics describe that file.  Runs in the sandbox's children only.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -90,9 +91,7 @@ def _written(field: Field) -> str:
 
 def _statistics(connection: duckdb.DuckDBPyConnection, fields: Sequence[Field], part: str, rows: int) -> str:
     """Delta's per-file statistics as JSON text."""
-    facts = ", ".join(
-        f"min({quote_name(f.name)}), max({quote_name(f.name)}), count(*) - count({quote_name(f.name)})" for f in fields
-    )
+    facts = ", ".join(_facts(field) for field in fields)
     found = connection.execute(f"SELECT {facts} {part}").fetchall()[0]
     least: dict[str, object] = {}
     greatest: dict[str, object] = {}
@@ -102,19 +101,33 @@ def _statistics(connection: duckdb.DuckDBPyConnection, fields: Sequence[Field], 
         absent[field.name] = missing
         if field.type == "boolean" or low is None:
             continue
-        least[field.name] = _statistic(low)
-        if not (isinstance(high, str) and len(high) > _STATISTIC_TEXT):
-            greatest[field.name] = _statistic(high)
+        if (lowest := _statistic(low)) is not None:
+            least[field.name] = lowest
+        if (highest := _statistic(high)) is not None and not (isinstance(high, str) and len(high) > _STATISTIC_TEXT):
+            greatest[field.name] = highest
     return json.dumps({"numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": absent})
 
 
-def _statistic(value: object) -> object:
+def _facts(field: Field) -> str:
+    """Least, greatest and number of absent values, as SQL."""
+    name = quote_name(field.name)
+    # Without its zone: the engine's Python side needs another package for instants.
+    bounded = f"{name} AT TIME ZONE 'UTC'" if field.type == "timestamp" else name
+    return f"min({bounded}), max({bounded}), count(*) - count({name})"
+
+
+def _statistic(value: object) -> str | int | float | None:
+    """A bound as JSON, or None where JSON numbers would not hold it exactly (a wrong bound hides rows)."""
     if isinstance(value, str):
         return value[:_STATISTIC_TEXT]
     if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
+        return value.isoformat() + "Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return int(value) if value == int(value) else float(value)
-    return value
+        if value == value.to_integral_value():
+            return int(value)
+        return float(value) if Decimal(repr(float(value))) == value else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return cast("int", value)
