@@ -267,7 +267,7 @@ def _no(reason: str) -> None:
 
 
 def _record_of(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    if receipt["format"] != 1 or receipt["format"] is True:
+    if repr(receipt["format"]) != "1":  # neither true nor "1"
         raise Wrong("format")
     if not RECORD.fullmatch(receipt["record"]):
         raise Wrong("spelling")

@@ -12,6 +12,8 @@ from http_message_signatures.exceptions import InvalidSignature
 from http_message_signatures.resolvers import MappingKeyResolver
 from hypothesis import given
 from hypothesis import strategies as st
+
+from lienthong.trust import messages
 from tests.trust.messages_profile import (
     ANSWER_FIELDS,
     CONSUMER,
@@ -25,8 +27,6 @@ from tests.trust.messages_profile import (
     answer_to,
     check_answer,
 )
-
-from lienthong.trust import messages
 
 pytestmark = pytest.mark.conformance
 

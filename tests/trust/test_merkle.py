@@ -9,10 +9,10 @@ import pymerkle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.trust import textbook
 
 from lienthong.trust import merkle
 from lienthong.trust.merkle import WrongProof, leaf_hash, node_hash, verify_consistency, verify_inclusion
+from tests.trust import textbook
 
 LARGEST = 70
 ENTRIES = [b"entry %d" % n for n in range(LARGEST)]

@@ -7,6 +7,9 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from lienthong.trust import messages
+from lienthong.trust.keys import generate_ed25519, generate_es256
 from tests.trust.messages_profile import (
     ANSWER_FIELDS,
     CONSUMER,
@@ -19,9 +22,6 @@ from tests.trust.messages_profile import (
     answer_to,
     check_answer,
 )
-
-from lienthong.trust import messages
-from lienthong.trust.keys import generate_ed25519, generate_es256
 
 OPTIONAL = messages.FIELDS_COVERED_WHEN_PRESENT
 

@@ -12,12 +12,12 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
-from tests.trust import rfc9421
-from tests.trust.messages_profile import ANSWER_FIELDS, DIRECTORY, NOW, ARequest, answer_to, check_answer
-from tests.trust.rfc9421 import Message, holds, sha512_digest, sign, signature_base
 
 from lienthong.trust import es256, messages
 from lienthong.trust.keys import from_base64url, public_from_jwk
+from tests.trust import rfc9421
+from tests.trust.messages_profile import ANSWER_FIELDS, DIRECTORY, NOW, ARequest, answer_to, check_answer
+from tests.trust.rfc9421 import Message, holds, sha512_digest, sign, signature_base
 
 pytestmark = pytest.mark.conformance
 

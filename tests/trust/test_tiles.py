@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.trust import textbook
 
 from lienthong.trust import merkle, tiles
 from lienthong.trust.tiles import BrokenLog, TileReader
+from tests.trust import textbook
 
 
 def entry(n: int) -> bytes:
