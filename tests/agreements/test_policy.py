@@ -256,6 +256,63 @@ def test_no_agreement_at_all() -> None:
     assert (decision.permit, decision.reason, decision.agreement_id) == (False, "no-agreement", None)
 
 
+def test_several_agreements_and_no_purpose_need_a_choice() -> None:
+    world = [compiled(purposes=("B",)), compiled(AGREEMENT_ID[:-1] + "2", purposes=("A",))]
+
+    silent = decide_among(world, a_request(purpose=None))
+    registered = decide_among(world, a_request(purpose=None, default_purpose="A"))
+    alike = decide_among([world[0], world[0]], a_request(purpose=None))
+
+    assert (silent.reason, silent.agreement_id, silent.facts) == ("purpose-needed", None, {"purposes": "A, B"})
+    assert (registered.permit, registered.purpose) == (True, "A")
+    assert (alike.permit, alike.purpose) == (True, "B")
+
+
+@pytest.mark.parametrize(
+    "narrower",
+    [
+        {"fields": ("name", "born")},
+        {"row_filter": (("province", "eq", "31"),)},
+        {"masks": (("name", "null"),)},
+        {"min_group": 5},
+        {"quota": 1000},
+    ],
+)
+def test_the_widest_of_several_permissions_counts(narrower: dict[str, Any]) -> None:
+    wide, narrow = compiled(), compiled(AGREEMENT_ID[:-1] + "2", **narrower)
+
+    for world in ([wide, narrow], [narrow, wide]):
+        assert decide_among(world, a_request()).agreement_id == wide.id
+    both = compiled(permissions=(a_permission(**narrower), a_permission())).decide(a_request())
+    assert limits(both) == limits(wide.decide(a_request()))
+
+
+def limits(decision: Decision) -> Any:
+    return decision.fields, decision.row_filter, decision.masks, decision.min_group, decision.quota
+
+
+def test_more_granted_fields_are_wider_than_fewer() -> None:
+    few, more = compiled(fields=("name",)), compiled(AGREEMENT_ID[:-1] + "2", fields=("name", "born"))
+
+    assert decide_among([few, more], a_request()).fields == ("born", "name")
+
+
+def test_a_quota_is_counted_for_each_agreement_alone() -> None:
+    used_up, fresh = compiled(quota=5), compiled(AGREEMENT_ID[:-1] + "2", quota=5, min_group=5)
+
+    decision = decide_among([used_up, fresh], a_request(), {used_up.id: 5, fresh.id: 4}.__getitem__)
+
+    assert (decision.permit, decision.agreement_id) == (True, fresh.id)
+    assert decide_among([used_up], a_request(), lambda _: 5).reason == "quota-used-up"
+
+
+def test_the_nearest_refusal_is_told() -> None:
+    world = [compiled(ways=("table",)), compiled(AGREEMENT_ID[:-1] + "2", quota=5)]
+
+    for candidates in (world, world[::-1]):
+        assert decide_among(candidates, a_request(), lambda _: 9).reason == "quota-used-up"
+
+
 def test_the_digest_is_that_of_the_canonical_text_and_changes_with_the_limits() -> None:
     first = compiled().decide(a_request())
     again = compiled().decide(a_request())
