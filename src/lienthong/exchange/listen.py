@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, cast
-
-from uvicorn.config import Config
-from uvicorn.server import ServerState
+from typing import Any, cast
 
 from lienthong.errors import Problem
 from lienthong.exchange.guard import RequestLimits, too_large
-from lienthong.exchange.protocol import GuardedProtocol
+from lienthong.exchange.protocol import Connection, Served
+from lienthong.exchange.turn import App
 from lienthong.i18n import T
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application, ASGIReceiveCallable
 
 _TICK_S = 1.0
 _BACKLOG = 1_024
@@ -39,101 +35,85 @@ class CallerGone(Problem):
 class Listener:
     """A port being served; made by ``serve_app``."""
 
-    def __init__(self, server: asyncio.Server, state: ServerState, port: int) -> None:
+    def __init__(self, server: asyncio.Server, served: Served, port: int) -> None:
         self.port = port
         """The port bound, also when 0 was asked for."""
         self._server = server
-        self._state = state
+        self._served = served
         self._ticker = asyncio.create_task(self._tick())
 
     @property
     def connections(self) -> int:
         """Connections open at this moment."""
-        return len(self._state.connections)
+        return len(self._served.connections)
 
     @property
     def requests(self) -> int:
         """Requests answered since the start."""
-        return self._state.total_requests
+        return self._served.requests
 
     async def stop(self, grace_s: float = 30.0) -> None:
         """Accept nothing new, let requests under way finish for ``grace_s`` seconds, then cut what is left."""
         loop = asyncio.get_running_loop()
+        served = self._served
         until = loop.time() + grace_s
+        served.stopping = True
         self._server.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        while self._state.tasks and (left := until - loop.time()) > 0:
-            await asyncio.wait(list(self._state.tasks), timeout=left)
+        for connection in list(served.connections):
+            connection.stop()
+        while served.tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(list(served.tasks), timeout=left)
         self._ticker.cancel()
-        for task in list(self._state.tasks):
+        for task in list(served.tasks):
             task.cancel()
-        await asyncio.gather(self._ticker, *self._state.tasks, return_exceptions=True)
+        await asyncio.gather(self._ticker, *served.tasks, return_exceptions=True)
         await asyncio.sleep(0)  # answers just written leave before what is left is cut
-        for connection in list(self._state.connections):
-            if not connection.transport.is_closing():
-                connection.transport.abort()
+        for connection in list(served.connections):
+            connection.cut()
         await self._server.wait_closed()
 
     def check_pace(self, now: float) -> None:
         """End the connections that are too slow at the loop's time ``now``; called every second."""
-        for connection in list(self._state.connections):
-            cast(GuardedProtocol, connection).check_pace(now)
+        for connection in list(self._served.connections):
+            connection.check_pace(now)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+            self._served.date_line = _date_line()
             self.check_pace(loop.time())
             await asyncio.sleep(_TICK_S)
 
 
 async def serve_app(
-    app: ASGI3Application,
+    app: App,
     host: str,
     port: int,
     *,
     tls: ssl.SSLContext | None = None,
     limits: RequestLimits | None = None,
     reuse_port: bool = False,
-    proxy_headers: bool = False,
 ) -> Listener:
     """Serve ``app`` on ``host``:``port`` (0 takes a free port) in the running event loop.
 
     ``scope["state"]`` holds ``peer`` and ``target``, see ``protocol.py``.  ``reuse_port`` lets several gateway
-    processes share the port.  ``proxy_headers`` believes X-Forwarded-* of a proxy on this machine.
-    Raises OSError when the port can not be had.
+    processes share the port.  Raises OSError when the port can not be had.
     """
     limits = limits or RequestLimits()
-    config = Config(
-        app,
-        http=GuardedProtocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=proxy_headers,
-        timeout_keep_alive=cast(int, limits.keep_alive_s),
-    )
-    config.load()
-    state = ServerState()
+    served = Served(app, limits, _date_line())
     listening = _bind(host, port, reuse_port=reuse_port)
-
-    def connection() -> GuardedProtocol:
-        return GuardedProtocol(config, state, limits)
-
     more: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": limits.head_s} if tls is not None else {}
     try:
-        server = await asyncio.get_running_loop().create_server(connection, sock=listening, backlog=_BACKLOG, **more)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(served), sock=listening, backlog=_BACKLOG, **more
+        )
     except BaseException:
         listening.close()
         raise
-    return Listener(server, state, cast(int, listening.getsockname()[1]))
+    return Listener(server, served, cast(int, listening.getsockname()[1]))
 
 
-async def read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
+async def read_body(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
     """The request's whole body, of at most ``limit`` bytes.  Raises BodyTooLarge, CallerGone."""
     pieces: list[bytes] = []
     size = 0
@@ -148,6 +128,10 @@ async def read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
         if not message["more_body"]:
             return piece if not pieces else b"".join([*pieces, piece])
         pieces.append(piece)
+
+
+def _date_line() -> bytes:
+    return b"date: " + formatdate(usegmt=True).encode("ascii") + b"\r\n"
 
 
 def _bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:

@@ -1,21 +1,23 @@
-"""The server side of one connection: uvicorn's protocol behind the request guard, and the peer's certificate.
+"""The server side of one connection: parser, request guard, turns of an ASGI application, the peer's certificate.
 
-Uses internals of uvicorn's HttpToolsProtocol (``cycle``, ``pipeline``, ``flow``, ``scope``), which is why its version
-is pinned; each use has a test on a raw socket.  Promises: after a refusal nothing more is read, no request already
-accepted loses its own answer to the refusal, and ``scope["state"]`` holds ``peer`` (SHA-256 of the client's
-certificate in hex, or None) and ``target`` (path and query as they were sent).
+Promises: after a refusal nothing more is read; no request already accepted loses its own answer to the refusal of one
+behind it; ``scope["state"]`` holds ``peer`` (SHA-256 of the client's certificate in hex, or None) and ``target``
+(path and query as they were sent).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, cast
+from collections import deque
+from dataclasses import dataclass, field
+from typing import cast
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lienthong.errors import Problem
+from lienthong.exchange.answer import Headers
 from lienthong.exchange.guard import (
     HeadTooLarge,
     RequestLimits,
@@ -28,14 +30,12 @@ from lienthong.exchange.guard import (
     too_large,
     without_h2c,
 )
+from lienthong.exchange.turn import App, Turn
 from lienthong.i18n import T
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
-    from uvicorn.config import Config
-    from uvicorn.server import ServerState
-
 _IDLE, _HEAD, _BODY = range(3)
+_HELD_BYTES = 65_536
+"""How much of a body is kept for an application that does not take it."""
 _LINGER_S = 1.0
 _FREE_CHUNKS = 1_000
 _MIN_CHUNK_BYTES = 64
@@ -43,40 +43,71 @@ _MAX_BLANK_BYTES = 64
 
 
 class _Refused(Exception):
-    """Leaves the parser from a callback; the reason is kept on the protocol."""
+    """Leaves the parser from a callback; the reason is kept on the connection."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
+@dataclass(slots=True)
+class Served:
+    """What all connections of a listener share."""
+
+    app: App
+    limits: RequestLimits
+    date_line: bytes = b""
+    connections: set[Connection] = field(default_factory=lambda: set[Connection]())
+    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    requests: int = 0
+    stopping: bool = False
+
+
+class Connection(asyncio.Protocol):
     """One connection of a listener."""
 
-    def __init__(self, config: Config, server_state: ServerState, limits: RequestLimits) -> None:
-        super().__init__(config=config, server_state=server_state, app_state={})
-        self._http = cast(httptools.HttpRequestParser, self.parser)
-        # uvicorn lets bytes follow a request that said "Connection: close"; nobody should read those as a request.
-        self._http.set_dangerous_leniencies(lenient_data_after_close=False)
-        self.limits = limits
-        self._peer: str | None = None
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.limits = served.limits
+        self.write_paused = False
+        self.peer: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._scheme = "http"
+        self._server: tuple[str, int] | None = None
+        self._client: tuple[str, int] | None = None
+        self._turn: Turn | None = None
+        """The request being answered."""
+        self._newest: Turn | None = None
+        """The request read last; the same unless some were sent ahead."""
+        self._ahead: deque[Turn] = deque()
+        self._url = b""
+        self._headers: Headers = []
         self._stage = _IDLE
         self._refusal: Problem | None = None
         self._refused = False
-        self._since = self.loop.time()
+        self._since = self._loop.time()
+        """When the present stage began, or its pace was last found good."""
         self._head_bytes = 0
         self._body_bytes = 0
         self._wire_bytes = 0
         self._chunks = 0
         self._mark_bytes = 0
+        self._read_paused = False
         self._unread_since: float | None = None
-        self._running: RequestResponseCycle | None = None
+        self._drain: asyncio.Event | None = None
 
     # -- asyncio
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._client = _address(transport.get_extra_info("peername"))
         tls = transport.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(True) if tls is not None else None
-        if certificate:
-            self._peer = hashlib.sha256(certificate).hexdigest()
-        if len(self.connections) > self.limits.max_connections:
+        if tls is not None:
+            self._scheme = "https"
+            certificate = tls.getpeercert(True)
+            if certificate:
+                self.peer = hashlib.sha256(certificate).hexdigest()
+        self.served.connections.add(self)
+        if len(self.served.connections) > self.limits.max_connections:
             self._refuse(
                 TooManyConnections(
                     T("The node holds {limit} connections already."),
@@ -86,19 +117,26 @@ class GuardedProtocol(HttpToolsProtocol):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
+        del exc
+        self.served.connections.discard(self)
+        for turn in (self._turn, *self._ahead):
+            if turn is not None:
+                turn.leave()
+        self._ahead.clear()
+        self.resume_writing()
+
+    def eof_received(self) -> bool:
+        return False
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        self._unset_keepalive_if_required()
         stage = self._stage
         if stage == _IDLE and self.limits.ignore_h2c and b"h2c" in data:
             data = without_h2c(data)
         try:
             self._wire_bytes += len(data)
-            self._http.feed_data(data)
+            self._parser.feed_data(data)
             self._check_amounts(stage)
         except _Refused:
             pass
@@ -111,44 +149,31 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             self._refuse(self._refusal)
 
-    def _check_amounts(self, stage_before: int) -> None:
-        """Count what the parser swallows without a word: a head that does not end, blank lines, chunk extensions."""
-        if self._stage == _HEAD:
-            if self._wire_bytes > self.limits.max_head_bytes + self.limits.max_target_bytes:
-                self._give_up(_head_too_large(self.limits))
-        elif self._stage == _IDLE and stage_before == _IDLE and self._wire_bytes > _MAX_BLANK_BYTES:
-            self._give_up(malformed(T("The connection brings blank lines only.")))
-        elif self._stage == _BODY:
-            self._check_framing()
-
-    def _check_framing(self) -> None:
-        framing = self._wire_bytes - self._body_bytes - self._head_bytes
-        if framing > self.limits.max_head_bytes + self.limits.max_target_bytes + 24 * self._chunks:
-            self._give_up(malformed(T("The request's body is mostly chunk framing.")))
-
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self._unread_since = self.loop.time()
+        self.write_paused = True
+        self._unread_since = self._loop.time()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self.write_paused = False
         self._unread_since = None
+        if self._drain is not None:
+            self._drain.set()
+            self._drain = None
 
     # -- httptools
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        state = self.scope["state"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - uvicorn always sets it
-        state["peer"] = self._peer
+        self._url = b""
+        self._headers = []
         self._stage = _HEAD
-        self._since = self.loop.time()
+        self._since = self._loop.time()
         self._head_bytes = self._body_bytes = self._chunks = self._mark_bytes = 0
-        if len(self.pipeline) >= self.limits.max_pipelined:
+        if len(self._ahead) >= self.limits.max_pipelined:
             self._give_up(malformed(T("Too many requests were sent ahead of their answers.")))
 
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        if len(self.url) > self.limits.max_target_bytes:
+        self._url += url
+        if len(self._url) > self.limits.max_target_bytes:
             self._give_up(
                 TargetTooLong(
                     T("Path and query are longer than {limit} bytes."),
@@ -161,21 +186,45 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._stage == _BODY:
             self._give_up(malformed(T("The request carries trailer fields.")))
         self._head_bytes += len(name) + len(value) + 4
-        super().on_header(name, value)
-        if self._head_bytes > self.limits.max_head_bytes or len(self.headers) > self.limits.max_headers:
+        headers = self._headers
+        headers.append((name.lower(), value))
+        if self._head_bytes > self.limits.max_head_bytes or len(headers) > self.limits.max_headers:
             self._give_up(_head_too_large(self.limits))
 
     def on_headers_complete(self) -> None:
-        problem = check_head(
-            self._http.get_method(), self.url, self._http.get_http_version(), self.headers, self.limits
-        )
+        parser = self._parser
+        method = parser.get_method()
+        problem = check_head(method, self._url, parser.get_http_version(), self._headers, self.limits)
         if problem is not None:
             self._give_up(problem)
-        state = self.scope["state"]  # pyright: ignore[reportTypedDictNotRequiredAccess] - uvicorn always sets it
-        state["target"] = self.url
-        super().on_headers_complete()
+        path, _, query = self._url.partition(b"?")
+        text = path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "root_path": "",
+            "method": method.decode("ascii"),
+            "path": unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": {"peer": self.peer, "target": self._url},
+        }
+        keep_alive = parser.should_keep_alive() and not self.served.stopping
+        # check_head has let through no other expectation than 100-continue.
+        expects = any(name == b"expect" for name, _ in self._headers)
+        self._newest = turn = Turn(self, scope, keep_alive=keep_alive, wants_continue=expects)
         self._stage = _BODY
-        self._since = self.loop.time()
+        self._since = self._loop.time()
+        if self._turn is None:
+            self._start(turn)
+        else:
+            self._ahead.append(turn)
+            self._pause_reading()
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
@@ -186,52 +235,124 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self.limits.max_body is not None and self._body_bytes > self.limits.max_body:
             self._give_up(too_large(self.limits.max_body))
-        super().on_body(body)
+        turn = cast(Turn, self._newest)
+        if turn.complete:
+            return
+        turn.feed(body)
+        if turn.held_bytes > _HELD_BYTES:
+            self._pause_reading()
 
     def on_message_complete(self) -> None:
         if self._chunks:
             self._check_framing()
-        super().on_message_complete()
+        cast(Turn, self._newest).end()
         self._stage = _IDLE
-        self._since = self.loop.time()
+        self._since = self._loop.time()
         self._wire_bytes = 0
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
+    # -- what a turn asks of its connection
+
+    @property
+    def date_line(self) -> bytes:
+        """The Date field of this second."""
+        return self.served.date_line
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of an answer."""
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough, or has gone."""
+        while self.write_paused:
+            if self._drain is None:
+                self._drain = asyncio.Event()
+            await self._drain.wait()
+
+    def read_on(self) -> None:
+        """Read from the client again, unless it has sent requests ahead."""
+        if self._read_paused and not self._ahead and not self._transport.is_closing():
+            self._read_paused = False
+            self._transport.resume_reading()
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def turn_over(self, turn: Turn) -> None:
+        """``turn`` is answered: go on with the next request sent ahead, wait for one, or close."""
+        self.served.requests += 1
+        self._turn = None
+        if self._transport.is_closing():
+            return
+        if not turn.keep_alive:
+            self._close_gently()
+        elif self._ahead:
+            self._start(self._ahead.popleft())
+        else:
+            self._since = self._loop.time()
+            self.read_on()
+
+    def _start(self, turn: Turn) -> None:
+        self._turn = turn
+        task = self._loop.create_task(turn.run(self.served.app))
+        self.served.tasks.add(task)
+        task.add_done_callback(self.served.tasks.discard)
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused:
+            self._read_paused = True
+            self._transport.pause_reading()
 
     # -- pace
 
     def check_pace(self, now: float) -> None:
         """End the connection if its client is too slow; called about once a second with the loop's time."""
         limits = self.limits
-        if self._refused or self.transport.is_closing():
+        if self._refused or self._transport.is_closing():
             return
         waited = now - self._since
         if self._unread_since is not None and now - self._unread_since > limits.stall_s:
-            self.transport.abort()
+            self._transport.abort()
         elif self._stage == _BODY:
             self._check_body_pace(now)
         elif self._stage == _HEAD:
             if waited > limits.head_s:
                 self._refuse(_too_slow(T("The request's head took longer than {seconds} s."), limits.head_s))
-        elif self._running is None:
-            if waited > limits.head_s:
-                self.transport.abort()
-        elif self._running.response_complete and self.timeout_keep_alive_task is None and waited > limits.keep_alive_s:
-            # Blank lines stopped the keep-alive timer and no request followed.
-            self.transport.abort()
+        elif self._turn is None and waited > (limits.head_s if self._newest is None else limits.keep_alive_s):
+            self._transport.close()
 
     def _check_body_pace(self, now: float) -> None:
         limits = self.limits
-        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+        if self._read_paused or cast(Turn, self._newest).waits_for_continue:
             self._since, self._mark_bytes = now, self._body_bytes
         elif now - self._since > limits.stall_s:
             if self._body_bytes - self._mark_bytes < limits.min_bytes_per_s * limits.stall_s:
                 self._refuse(_too_slow(T("The request's body brought too little in {seconds} s."), limits.stall_s))
             self._since, self._mark_bytes = now, self._body_bytes
 
+    def stop(self) -> None:
+        """Close now if nothing is under way, else after the answers due."""
+        if self._turn is None:
+            self._transport.close()
+        else:
+            (self._ahead[-1] if self._ahead else self._turn).keep_alive = False
+
     # -- refusing
+
+    def _check_amounts(self, stage_before: int) -> None:
+        """Count what the parser swallows without a word: a head that does not end, blank lines, chunk extensions."""
+        if self._stage == _HEAD:
+            if self._wire_bytes > self.limits.max_head_bytes + self.limits.max_target_bytes:
+                self._give_up(_head_too_large(self.limits))
+        elif self._stage == _BODY:
+            self._check_framing()
+        elif stage_before == _IDLE and self._wire_bytes > _MAX_BLANK_BYTES:
+            self._give_up(malformed(T("The connection brings blank lines only.")))
+
+    def _check_framing(self) -> None:
+        framing = self._wire_bytes - self._body_bytes - self._head_bytes
+        if framing > self.limits.max_head_bytes + self.limits.max_target_bytes + 24 * self._chunks:
+            self._give_up(malformed(T("The request's body is mostly chunk framing.")))
 
     def _give_up(self, problem: Problem) -> None:
         self._refusal = problem
@@ -240,37 +361,41 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer ``problem`` where an answer is due to the request that caused it, and end the connection."""
         self._refused = True
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if self.transport.is_closing():
+        if self._transport.is_closing():
             return
-        if cycle is None or cycle.response_complete:
-            self._say(problem)
-            return
-        if self._stage != _BODY:
+        turn = self._turn
+        if turn is None:
+            # A body that turns bad after its request was answered has had its answer.
+            self._close_gently() if self._stage == _BODY else self._say(problem)
+        elif self._stage != _BODY:
             # The request refused came behind others on the same connection: those are answered, then it closes.
-            cycle.keep_alive = False
-            return
-        if self.pipeline and self.pipeline[0][0] is cycle:
-            self.pipeline.popleft()
-            last = self.pipeline[0][0] if self.pipeline else self._running
-            if last is not None:
-                last.keep_alive = False
-            return
-        cycle.disconnected = True
-        cycle.message_event.set()
-        if cycle.response_started:
-            self.transport.abort()
+            (self._ahead[-1] if self._ahead else turn).keep_alive = False
+        elif self._ahead:
+            self._ahead.pop()
+            (self._ahead[-1] if self._ahead else turn).keep_alive = False
         else:
-            self._say(problem)
+            turn.leave()
+            self._transport.abort() if turn.started else self._say(problem)
 
     def _say(self, problem: Problem) -> None:
-        """Write the refusal and close so that it arrives: closing over unread bytes would reset the link at once."""
-        self.transport.write(refusal_bytes(problem))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.loop.call_later(_LINGER_S, self.transport.abort)
+        self._transport.write(refusal_bytes(problem))
+        self._close_gently()
+
+    def _close_gently(self) -> None:
+        """Close so that what was written arrives: closing over unread bytes would reset the link at once."""
+        self._refused = True
+        if self._transport.can_write_eof() and (self._read_paused or self._stage != _IDLE or self._refusal):
+            if self._read_paused:
+                self._transport.resume_reading()
+            self._transport.write_eof()
+            self._loop.call_later(_LINGER_S, self._transport.abort)
         else:
-            self.transport.close()
+            self._transport.close()
+
+
+def _address(told: object) -> tuple[str, int] | None:
+    """Host and port; IPv6 tells two more numbers, a Unix socket tells a path."""
+    return cast("tuple[str, int]", told[:2]) if isinstance(told, tuple) else None
 
 
 def _head_too_large(limits: RequestLimits) -> HeadTooLarge:
