@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.exchange.scripted import read_request, saying, scripted
 
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Limits
 from lienthong.exchange.client import HttpClient, Origin
+from tests.exchange.scripted import read_request, saying, scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PIECE = bytes(range(256)) * 256
