@@ -226,14 +226,20 @@ async def test_what_others_wrote_is_text_and_never_markup_or_a_script_link():
 
 
 @pytest.mark.parametrize(
-    "address", ["/agreements/zz", "/records/" + "0" * 64, "/en/agreements/" + "0" * 64, "/nowhere"]
+    ("address", "kind"),
+    [
+        ("/agreements/zz", "agreement-not-here"),
+        ("/en/agreements/" + "0" * 64, "agreement-not-here"),
+        ("/records/" + "0" * 64, "record-not-here"),
+        ("/nowhere", "no-such-page"),
+    ],
 )
-async def test_an_address_with_nothing_behind_it_is_a_page_that_says_so(visitor: Browser, address: str):
+async def test_an_address_with_nothing_behind_it_is_a_page_that_says_so(visitor: Browser, address: str, kind: str):
     page = await visitor.get(address)
 
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
-    assert "urn:lienthong:problem:" in page.text
+    assert f"urn:lienthong:problem:{kind}" in page.text
 
 
 async def test_the_short_english_address_leads_to_the_english_front_page(visitor: Browser):

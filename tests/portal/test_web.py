@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import structlog
+from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
@@ -35,6 +37,10 @@ async def _broken(request: Request) -> JSONResponse:
     raise ValueError("secret 001099012345")
 
 
+async def _too_much(request: Request) -> JSONResponse:
+    raise HTTPException(413)
+
+
 async def _languages(request: Request) -> JSONResponse:
     return JSONResponse({"page": page_language(request), "answer": answer_language(request)})
 
@@ -54,11 +60,23 @@ def application() -> Starlette:
             Route("/broken", _broken),
             Route("/cut", _breaks_off),
             Route("/languages", _languages),
+            Route("/too-much", _too_much),
             Route("/en/languages", _languages),
             Route("/things/{number}", _languages),
         ]
     )
     install(app, error_page=error_page)
+    return app
+
+
+def typed_application() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/members/{number}")
+    async def member(number: int) -> int:
+        return number
+
+    install(app)
     return app
 
 
@@ -126,6 +144,24 @@ async def test_an_unknown_address_or_method_is_a_problem_too(client: Browser, ad
 
     assert answer.status_code == status
     assert answer.json()["type"] == f"urn:lienthong:problem:{kind}"
+
+
+async def test_another_refusal_of_the_http_layer_names_its_status(client: Browser):
+    answer = await client.get("/too-much", headers={"accept-language": "en"})
+
+    assert answer.json()["type"] == "urn:lienthong:problem:request-refused"
+    assert answer.json()["http_status"] == 413
+
+
+async def test_a_parameter_of_the_wrong_shape_is_named_but_its_value_is_not_repeated():
+    transport = httpx.ASGITransport(typed_application())
+    async with httpx.AsyncClient(transport=transport, base_url="http://node.example") as visitor:
+        answer = await visitor.get("/members/001099012345x", headers={"accept-language": "en"})
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:lienthong:problem:invalid-input"
+    assert answer.json()["fields"] == "path.number"
+    assert "001099012345x" not in answer.text
 
 
 async def test_every_answer_carries_the_security_headers(client: Browser):
