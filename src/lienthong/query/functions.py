@@ -24,6 +24,7 @@ _SCALAR: Mapping[type[exp.Expr], str] = {
     exp.Contains: "contains",
     exp.DateDiff: "date_diff",
     exp.DateFromParts: "make_date",
+    exp.DateTrunc: "date_trunc",
     exp.Day: "day",
     exp.DayOfWeek: "dayofweek",
     exp.DayOfYear: "dayofyear",
@@ -125,9 +126,10 @@ CAST_TYPES = frozenset(
         exp.DType.DECIMAL,
         exp.DType.DOUBLE,
         exp.DType.INT,
+        exp.DType.INT128,
         exp.DType.SMALLINT,
         exp.DType.TEXT,
-        exp.DType.TIMESTAMP,
+        exp.DType.TIMESTAMPNTZ,
         exp.DType.VARCHAR,
     }
 )
@@ -135,7 +137,8 @@ CAST_TYPES = frozenset(
 
 NEVER_FAILING: frozenset[type[exp.Expr]] = frozenset(
     {
-        exp.Abs, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce, exp.Contains, exp.DateDiff, exp.Day, exp.DayOfWeek,
+        exp.Abs, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce, exp.Contains, exp.DateDiff, exp.DateTrunc, exp.Day,
+        exp.DayOfWeek,
         exp.EndsWith, exp.Extract, exp.Floor, exp.Greatest, exp.If, exp.Least, exp.Left, exp.Length, exp.Lower,
         exp.Month, exp.Nullif, exp.Quarter, exp.RegexpLike, exp.Right, exp.Round, exp.SplitPart, exp.StartsWith,
         exp.Substring, exp.TimestampTrunc, exp.Trim, exp.Trunc, exp.TryCast, exp.Upper, exp.Week, exp.Year,

@@ -354,7 +354,7 @@ def _check_interval(node: exp.Expr) -> None:
 
 
 def _check_part(node: exp.Expr) -> None:
-    unit = node.args["unit"] if isinstance(node, (exp.TimestampTrunc, exp.DateDiff)) else node.this
+    unit = node.args["unit"] if isinstance(node, (exp.DateTrunc, exp.TimestampTrunc, exp.DateDiff)) else node.this
     if not isinstance(unit, (exp.Var, exp.Literal)) or unit.name.upper() not in _PARTS:
         raise _refused(f"{CALLABLE[type(node)][0]}({type(unit).__name__})")
 
@@ -388,6 +388,7 @@ _SPECIAL: Mapping[type[exp.Expr], Callable[[exp.Expr], None]] = {
     exp.Extract: _check_part,
     exp.TimestampTrunc: _check_part,
     exp.DateDiff: _check_part,
+    exp.DateTrunc: _check_part,
     exp.Anonymous: _check_anonymous,
     exp.Like: _check_like,
     exp.ILike: _check_like,

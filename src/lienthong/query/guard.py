@@ -123,7 +123,7 @@ class _Guard:
         if group is None:
             return []
         if group.args.get("all"):
-            keys = [item for item in self._items.values() if item.find(exp.AggFunc) is None]
+            keys = [item for item in self._items if item.find(exp.AggFunc) is None]
         else:
             keys = [self._key(entry) for entry in group.expressions]
         return [self._plain(key) for key in dict.fromkeys(keys) if key.find(exp.Column) is not None]
@@ -142,7 +142,7 @@ class _Guard:
         copied = expression.copy()
         pairs = list(zip(copied.walk(), expression.walk(), strict=True))
         meant = {id(node): self._meaning(original) for node, original in pairs if isinstance(original, exp.Column)}
-        normal = copied.transform(lambda node: meant.get(id(node), node), copy=False)
+        normal = cast("exp.Expr", copied.transform(lambda node: meant.get(id(node), node), copy=False))
         while isinstance(normal, exp.Paren):
             normal = normal.this
         return normal

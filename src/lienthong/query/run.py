@@ -172,3 +172,7 @@ def _duration(value: dt.timedelta) -> str:
     """ISO 8601, e.g. P400D or P1DT12.5S."""
     seconds = Decimal(value.seconds) + Decimal(value.microseconds) / 1_000_000
     return f"P{value.days}D" + (f"T{seconds.normalize():f}S" if seconds else "")
+
+
+# sqlglot imports its dialect on first use; a locked child could no longer read those files, so the zygote does it.
+tables_in("SELECT a FROM t")
