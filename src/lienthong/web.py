@@ -1,6 +1,6 @@
 """The web code every HTTP door shares: language, correlation id, security headers, and one way to show a Problem.
 
-``install`` puts all of it around a Starlette or FastAPI application.  Promises: every answer carries a correlation id
+``install`` puts all of it around a Starlette application.  Promises: every answer carries a correlation id
 and a content security policy; whatever goes wrong, the caller gets the same facts as a page or as problem details
 (RFC 9457); no path, query or body is ever logged (they may hold personal data; the route's template stands for them).
 """
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 
 import structlog
-from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -75,15 +74,6 @@ class WrongMethod(Problem):
     title = T("This address does not accept that method")
 
 
-class InvalidInput(Problem):
-    """The parameters or the body do not have the published shape."""
-
-    kind = "invalid-input"
-    status = 422
-    side = "caller"
-    title = T("The request does not have the expected shape")
-
-
 class RequestRefused(Problem):
     """The HTTP layer refused the request for another reason; the status says which."""
 
@@ -96,7 +86,7 @@ class RequestRefused(Problem):
 def install(app: Starlette, *, error_page: ErrorPage | None = None) -> None:
     """Put the shared web behaviour around ``app``; without ``error_page`` every problem is answered as JSON."""
     show: ExceptionHandler = _shower(error_page)
-    for raised in (Problem, HTTPException, RequestValidationError):
+    for raised in (Problem, HTTPException):
         app.add_exception_handler(raised, show)
     app.add_middleware(Threshold, show=_shower(error_page))
 
@@ -210,9 +200,6 @@ def _shower(error_page: ErrorPage | None) -> Callable[[Request, Exception], Resp
 def _as_problem(failure: Exception, correlation: str) -> Problem:
     if isinstance(failure, Problem):
         return failure
-    if isinstance(failure, RequestValidationError):
-        fields = sorted({".".join(str(part) for part in error["loc"]) for error in failure.errors()})
-        return InvalidInput(T("These parts of the request are not as published: {fields}."), fields=", ".join(fields))
     if isinstance(failure, HTTPException):
         return _http_problem(failure)
     log.error("web.failed", error=type(failure).__name__, exc_info=failure)

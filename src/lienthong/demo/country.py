@@ -304,9 +304,7 @@ def agreements(day: date) -> tuple[Terms, ...]:
             target=UNITS.service,
             mode="rule",
             legal_basis="NĐ 278/2025/NĐ-CP; QĐ 19/2025/QĐ-TTg",
-            permissions=(
-                Permission(purposes=(ONE_STOP, STATISTICS), ground=_SHARING_GROUND, starts=starts),
-            ),
+            permissions=(Permission(purposes=(ONE_STOP, STATISTICS), ground=_SHARING_GROUND, starts=starts),),
             obligations=(Obligation("cite-source"),),
         ),
     )

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,14 +96,18 @@ class Demo:
                 write_config(site, superuser)
             write_anchor(self.sites[0].settings, self.folder / "anchor.json")
             asyncio.run(admit_everybody(self.sites, superuser))
-        with progress.step("nodes"):
-            for site in self.sites:
-                self._start_node(site)
+        with progress.step("nodes"), ThreadPoolExecutor(1) as aside:
+            # The national node first: its portal shows how far the start has come.
+            self._start_node(self.sites[0])
             self._write_description()
-            self._wait([f"{self.sites[0].settings.public_url}/livez"])
-        with progress.step("registers"):
             secret = reader_secret(superuser)
-            asyncio.run(load_registers(self.sites, superuser, self.persons))
+            loading = aside.submit(lambda: asyncio.run(load_registers(self.sites, superuser, self.persons)))
+            self._wait([f"{self.sites[0].settings.public_url}/livez"])
+            for site in self.sites[1:]:
+                self._start_node(site)
+            self._wait([f"{site.settings.public_url}/livez" for site in self.sites])
+            with progress.step("registers"):
+                loading.result()
         with progress.step("publish"):
             asyncio.run(publish_everything(self.sites, superuser, secret))
             self._wait([f"{s.settings.public_url}/readyz" for s in self.sites])

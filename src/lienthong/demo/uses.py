@@ -41,9 +41,9 @@ SELECT c.gender, c.people, f.firms
 """
 COMMUNES_SQL: Final = """
 WITH people AS (SELECT commune_code, count(*) AS people FROM g01.dancu.citizen GROUP BY commune_code),
-     parcels AS (SELECT commune_code, count(*) AS parcels, sum(area_m2) AS area_m2
+     parcels AS (SELECT commune_code, count(*) AS parcels, sum(area_m2) AS total_area_m2
                    FROM g10.datdai.parcel GROUP BY commune_code)
-SELECT u.full_name, p.people, l.parcels, l.area_m2
+SELECT u.full_name, p.people, l.parcels, l.total_area_m2
   FROM people AS p
   JOIN parcels AS l ON l.commune_code = p.commune_code
   JOIN ndc.danhmuc.unit AS u ON u.code = p.commune_code AND u.level = 'commune' AND u.valid_to IS NULL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from lienthong.access.gate import Quota
 from lienthong.access.http import log_routes
@@ -49,13 +49,14 @@ class PublicWeb:
         sandbox = Sandbox(sandbox_socket(local.settings))
         self._taking = Taking(local.pool, gate, Materialiser(local.pool, storage, sandbox, self._sources), signer)
         self._closer: asyncio.Task[None] | None = None
-        self.app = FastAPI(title="Liên Thông", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
-        self.app.router.routes += [
-            *public_routes(local),
-            *log_routes(local.pool, local.files, local.receipts),
-            *share_routes(self._taking, signer, local.settings.public_url),
-            *create_portal(self._pages),
-        ]
+        self.app = Starlette(
+            routes=[
+                *public_routes(local),
+                *log_routes(local.pool, local.files, local.receipts),
+                *share_routes(self._taking, signer, local.settings.public_url),
+                *create_portal(self._pages),
+            ]
+        )
         install(self.app, error_page=error_page)
 
     async def start(self) -> None:
