@@ -12,14 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.query.made_queries import Made, Maker
-from tests.query.members import Federation, Row, make_federation
+from tests.query.members import Federation, Row
 
 SEEDED = 260
-
-
-@pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    return make_federation(tmp_path_factory.mktemp("members"))
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +24,11 @@ def merged(federation: Federation) -> duckdb.DuckDBPyConnection:
 
 def comparable(rows: list[Row]) -> list[Row]:
     """Rows with doubles to twelve digits: the order of a sum's terms is nobody's promise."""
-    return [
-        tuple(
-            (float(f"{value:.11e}") if math.isfinite(value) else str(value)) + 0.0
-            if isinstance(value, float) and math.isfinite(value)
-            else value
-            for value in row
-        )
-        for row in rows
-    ]
+    return [tuple(_rounded(value) if isinstance(value, float) else value for value in row) for row in rows]
+
+
+def _rounded(value: float) -> float | str:
+    return float(f"{value:.11e}") + 0.0 if math.isfinite(value) else str(value)
 
 
 def check_same(federation: Federation, merged: duckdb.DuckDBPyConnection, made: Made) -> None:

@@ -17,6 +17,7 @@ from lienthong.directory.models import DatasetId, ServiceId
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256
 from tests.agreements.build import compiled
+from tests.use.databases import databases
 from tests.use.nodes import PURPOSE, TestNode, a_directory, publish, start_node, two_locals
 
 PEOPLE = """
@@ -68,16 +69,17 @@ async def the_service(database: AsyncConnection, dsn: str) -> Service:
 @pytest.fixture
 async def two_nodes(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[TestNode, TestNode]]:
     """Consumer and provider, both serving."""
-    locals_ = await two_locals(pg_server, tmp_path)
-    publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
-    consumer, provider = [await start_node(local) for local in locals_]
-    with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
-        source.execute(PEOPLE)
-    async with provider.local.pool.connection() as db:
-        service = await the_service(db, provider.local.dsns.owner)
-    provider.services[service.id] = service
-    for node in (consumer, provider):
-        node.agreements.append(the_agreement())
-    yield consumer, provider
-    for node in (consumer, provider):
-        await node.stop()
+    with databases(pg_server, 2) as dsns:
+        locals_ = await two_locals(dsns, tmp_path)
+        publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
+        consumer, provider = [await start_node(local) for local in locals_]
+        with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
+            source.execute(PEOPLE)
+        async with provider.local.pool.connection() as db:
+            service = await the_service(db, provider.local.dsns.owner)
+        provider.services[service.id] = service
+        for node in (consumer, provider):
+            node.agreements.append(the_agreement())
+        yield consumer, provider
+        for node in (consumer, provider):
+            await node.stop()

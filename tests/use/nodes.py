@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-
-import psycopg
 
 from lienthong.access.gate import Gate
 from lienthong.access.seen import SeenMessages
@@ -36,8 +32,7 @@ from lienthong.node.supervise import write_dsns
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.objects import ObjectStore
-from lienthong.storage.provision import DatabaseDsns, prepare_database
-from lienthong.storage.server import PostgresServer
+from lienthong.storage.provision import DatabaseDsns
 from lienthong.tables.queries import Sources
 from lienthong.tables.read import TableReader
 from lienthong.trust.documents import sign_document
@@ -187,36 +182,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def two_locals(pg_server: PostgresServer, folder: Path) -> list[Local]:
-    """The two nodes' opened parts, the consumer's first, over fresh databases."""
+async def two_locals(databases: Sequence[DatabaseDsns], folder: Path) -> list[Local]:
+    """The two nodes' opened parts, the consumer's first, over two databases."""
     locals_ = []
-    for node, member in (("nut-h24", PROVINCE), ("nut-g01", POLICE)):
+    for dsns, (node, member) in zip(databases, (("nut-h24", PROVINCE), ("nut-g01", POLICE)), strict=True):
         settings = settings_of(node, member, folder, free_port())
         Keyring(settings.data)
-        write_dsns(settings, fresh_database(pg_server))
+        write_dsns(settings, dsns)
         locals_.append(await open_local(settings))
     return locals_
-
-
-_templates: dict[str, DatabaseDsns] = {}
-_numbers = itertools.count(1)
-
-
-def fresh_database(pg_server: PostgresServer) -> DatabaseDsns:
-    """A migrated database of its own, copied in a tenth of the time that migrating takes.
-
-    Its three roles are those of the template: nobody but their databases tells two copies apart.  It is not dropped
-    (that forces a checkpoint of the whole server); it goes with the server at the end of the run.
-    """
-    superuser = pg_server.dsn()
-    if superuser not in _templates:
-        _templates[superuser] = prepare_database(superuser, "node_template")
-    name = f"node_{next(_numbers)}"
-    with psycopg.connect(superuser, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE node_template OWNER node_template_owner STRATEGY wal_log")
-        connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-        connection.execute(f"GRANT CONNECT ON DATABASE {name} TO node_template_app, node_template_log")
-    template = _templates[superuser]
-    return DatabaseDsns(
-        *(urlunsplit(urlsplit(dsn)._replace(path=f"/{name}")) for dsn in (template.owner, template.app, template.log))
-    )

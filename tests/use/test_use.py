@@ -13,6 +13,7 @@ from lienthong.access.gate import FieldNotGranted, NoAgreement, PurposeMissing, 
 from lienthong.exchange.consume import Wish
 from lienthong.verify import verify_receipt
 from tests.agreements.build import compiled
+from tests.use.databases import TEMPLATE
 from tests.use.nodes import COUNTER, PURPOSE
 
 CITIZEN = "VN/GOV/G01/dancu/citizen"
@@ -47,7 +48,7 @@ async def test_an_allowed_call_is_answered_and_leaves_two_records_that_name_each
 
 
 async def test_the_masked_field_is_in_none_of_the_bytes(two_nodes):
-    consumer, provider = two_nodes
+    consumer, _ = two_nodes
 
     used = await consumer.consumer.use(a_wish())
 
@@ -65,7 +66,7 @@ async def test_receipts_of_both_sides_verify(two_nodes):
 
 
 async def test_no_personal_number_is_in_any_leaf(two_nodes):
-    consumer, provider = two_nodes
+    consumer, _ = two_nodes
     await consumer.consumer.use(a_wish())
 
     for node in two_nodes:
@@ -126,7 +127,7 @@ async def test_a_row_outside_the_agreement_is_not_given(two_nodes):
 async def test_an_answer_is_withheld_until_its_record_is_durable(two_nodes):
     consumer, provider = two_nodes
     with psycopg.connect(provider.local.dsns.owner, autocommit=True) as db:
-        db.execute("REVOKE INSERT ON record FROM node_template_log")
+        db.execute(f"REVOKE INSERT ON record FROM {TEMPLATE}_log")
 
     with pytest.raises(Exception) as failed:
         await consumer.consumer.use(a_wish())

@@ -12,8 +12,8 @@ from datetime import date, datetime
 from typing import ClassVar, Final
 
 from lienthong.access.models import AgreementRef, Use
-from lienthong.agreements.policy import Compiled, Decision, Reason, Request, decide_among
-from lienthong.directory.document import Snapshot
+from lienthong.agreements.policy import Compiled, Decision, Reason, Request, decide_among, sealed
+from lienthong.directory.document import Snapshot, UnknownPurpose
 from lienthong.directory.models import DatasetId, SystemId, member_of
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -151,19 +151,22 @@ class Gate:
         return decision
 
     def _check_purpose(self, code: str, use: Use) -> None:
-        purpose = self._snapshot().purpose(code)
-        if purpose is None or not purpose.valid_on(use.at.date()):
+        """A task must be the consumer's own, or one that all bodies of its class share, and valid today."""
+        try:
+            self._snapshot().purpose_on(code, member_of(use.consumer), use.at.date())
+        except UnknownPurpose as unknown:
             raise PurposeNotGranted(
-                T("The purpose {purpose} is not registered or not valid on {day}."),
+                T("The purpose {purpose} is not registered for {consumer} or not valid on {day}."),
                 mend=T("Register it with the national node, or name a valid one."),
                 purpose=code[:64],
+                consumer=use.consumer,
                 day=use.at.date().isoformat(),
-            )
+            ) from unknown
 
 
 def own_use(use: Use) -> Decision:
     """The permit of a member for its own data: no agreement is needed, a record is."""
-    return Decision(permit=True, reason="permitted", purpose=use.purpose, way=use.way, ground=OWN_GROUND)
+    return sealed(permit=True, reason="permitted", purpose=use.purpose, way=use.way, ground=OWN_GROUND)
 
 
 def targets_of(service: str) -> tuple[str, DatasetId]:

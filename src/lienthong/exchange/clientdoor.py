@@ -45,7 +45,7 @@ DEADLINE_S: Final = 60.0
 class CallerUnknown(Problem):
     """The system is not one of this node's owner."""
 
-    kind: ClassVar[str] = "unknown-system"
+    kind: ClassVar[str] = "unknown-client"
     status: ClassVar[int] = 403
     side: ClassVar[Side] = "caller"
     title: ClassVar[str] = T("The calling system is not known here")

@@ -97,7 +97,9 @@ TYPES: dict[str, str] = {
     "body-too-large": _HERE + "LoggingFailed",
     "caller-gone": _HERE + "IOError",
     # who calls
+    "unknown-client": _HERE + "UnknownMember",
     "unknown-system": _HERE + "UnknownMember",
+    "member-without-node": _HERE + "UnknownMember",
     "unknown-member": _HERE + "UnknownMember",
     "member-closed": _HERE + "UnknownMember",
     "caller-not-authenticated": _HERE + "SslAuthenticationFailed",

@@ -19,8 +19,9 @@ from psycopg_pool import AsyncConnectionPool
 from lienthong.agreements import queries
 from lienthong.agreements.answer import Refusal, approve_request, refuse_request
 from lienthong.agreements.ask import request_agreement
+from lienthong.agreements.ending import end_agreement
 from lienthong.agreements.models import Terms
-from lienthong.agreements.negotiate import receive_answer, receive_message
+from lienthong.agreements.negotiate import receive_answer, receive_message, unanswered
 from lienthong.agreements.payloads import Outgoing
 from lienthong.agreements.signing import MemberSigner
 from lienthong.config import Settings
@@ -39,6 +40,7 @@ NOTICE: Final = "agreements"
 """Name of the path ``/x1/agreements`` on the peer listener."""
 DESK: Final = "nut"
 """System part under which a node speaks for a member itself rather than for one of its systems."""
+MEMBER_PARTS: Final = 3
 DEADLINE_S: Final = 20.0
 MAX_ANSWER: Final = 4 * 1024 * 1024
 
@@ -90,6 +92,29 @@ class Desk:
         async with self.pool.connection() as db:
             sent = await refuse_request(db, pid, Refusal(reason, provision), now=datetime.now(UTC))
         await self._carry(sent)
+
+    async def end(self, agreement: str, member: str, *, reason: str, provision: str | None, ends_at: datetime) -> None:
+        """Give notice: the agreement ends at ``ends_at``; the other side is told (by rule: nobody to tell)."""
+        async with self.pool.connection() as db:
+            sent = await end_agreement(
+                db,
+                self.signer(member),
+                agreement,
+                reason=reason,
+                provision=provision,
+                ends_at=ends_at,
+                now=datetime.now(UTC),
+            )
+        if len(sent.receiver.split("/")) == MEMBER_PARTS:
+            await self._carry(sent)
+
+    async def send_again(self) -> int:
+        """Carry the messages that were never answered; how many there were."""
+        async with self.pool.connection() as db:
+            waiting = await unanswered(db)
+        for sent in waiting:
+            await self._carry(sent)
+        return len(waiting)
 
     async def receive(self, _: str, incoming: Incoming) -> dict[str, object]:
         """A message of another node about an agreement, as the peer listener's handler."""

@@ -22,6 +22,7 @@ from lienthong.directory.follow import Follower
 from lienthong.directory.publish import publish_directory
 from lienthong.errors import Problem
 from lienthong.i18n import T
+from lienthong.node.desk import open_desk
 from lienthong.node.local import Local, open_local
 from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
 from lienthong.node.supervise import sandbox_socket
@@ -36,6 +37,7 @@ FIRST_DIRECTORY_WAIT_S = 0.25
 DIRECTORY_EVERY_S = 5.0
 PUBLISH_EVERY_S = 1.0
 SWEEP_EVERY_S = 30.0
+CARRY_EVERY_S = 60.0
 
 
 async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
@@ -47,6 +49,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: sequence_log(local),
         lambda: follow_directory(local),
         lambda: sweep_nonces(local),
+        lambda: carry_again(local),
     ]
     if settings.national:
         jobs.append(lambda: publish_versions(local))
@@ -108,6 +111,14 @@ async def publish_versions(local: Local) -> None:
         async with local.pool.connection() as db:
             await publish_directory(db, key, datetime.now(UTC))
         await asyncio.sleep(PUBLISH_EVERY_S)
+
+
+async def carry_again(local: Local) -> None:
+    """Send the messages about agreements that the other side never answered."""
+    while True:
+        await asyncio.sleep(CARRY_EVERY_S)
+        async with open_desk(local.settings, local.dsns.app) as desk:
+            await desk.send_again()
 
 
 async def sweep_nonces(local: Local) -> None:

@@ -567,7 +567,10 @@
   /** The moment in the reader's own time, with the offset said. */
   const moment = (text) => ["vi-VN", "en-GB"].map((language) => {
     const time = new Date(text);
-    const options = { dateStyle: "long", timeStyle: "long" };
+    const options = {
+      day: "2-digit", month: "2-digit", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+      timeZoneName: "short",
+    };
     return Number.isNaN(time.getTime()) ? plain(text) : new Intl.DateTimeFormat(language, options).format(time);
   });
 
