@@ -135,6 +135,14 @@ def test_the_unit_register_is_shared_by_rule_with_every_state_body():
     assert by_rule[0].permissions[0].ends is None
 
 
+def test_every_state_body_may_name_a_purpose_of_the_shared_register():
+    by_rule = next(terms for terms in AGREEMENTS if terms.mode == "rule")
+    registered = {purpose.code: purpose for purpose in country.purposes()}
+
+    shared = [registered[code] for code in by_rule.permissions[0].purposes if registered[code].common]
+    assert [class_of(purpose.member) for purpose in shared] == [by_rule.consumer]
+
+
 def test_one_purpose_covers_a_question_over_all_four_registers():
     for purpose in (country.ONE_STOP, country.STATISTICS):
         assert all(any(purpose in p.purposes and "query" in p.ways for p in terms.permissions) for terms in AGREEMENTS)

@@ -251,13 +251,14 @@ def purposes() -> tuple[Purpose, ...]:
         ),
         Purpose(
             CODE_LISTS,
-            NATIONAL,
+            POPULATION,
             "Dùng danh mục dùng chung để xây dựng, cập nhật cơ sở dữ liệu",
             "Using shared code lists to build and update databases",
             "NĐ 278/2025/NĐ-CP" + ILLUSTRATIVE,
             date(2025, 10, 22),
             None,
             "https://w3id.org/dpv#LegalCompliance",
+            common=True,
         ),
     )
 
@@ -304,7 +305,9 @@ def agreements(day: date) -> tuple[Terms, ...]:
             target=UNITS.service,
             mode="rule",
             legal_basis="NĐ 278/2025/NĐ-CP; QĐ 19/2025/QĐ-TTg",
-            permissions=(Permission(purposes=(ONE_STOP, STATISTICS), ground=_SHARING_GROUND, starts=starts),),
+            permissions=(
+                Permission(purposes=(CODE_LISTS, ONE_STOP, STATISTICS), ground=_SHARING_GROUND, starts=starts),
+            ),
             obligations=(Obligation("cite-source"),),
         ),
     )
