@@ -6,9 +6,11 @@ Sockets reach this machine only; a test that tries to leave it fails.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import itertools
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -19,11 +21,13 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection, sql
 
+from lienthong.errors import Problem
 from lienthong.storage.provision import DatabaseDsns, prepare_database
 from lienthong.storage.server import PostgresServer
 
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 ENGINES = ("embedded", "debian")
+LEFT = "lienthong-pg-"
 
 
 def _only_this_machine(event: str, arguments: tuple[object, ...]) -> None:
@@ -56,6 +60,18 @@ def start_engine(engine: str, data_dir: Path) -> PostgresServer:
     return server
 
 
+def remove_what_killed_runs_left() -> None:
+    """A run that was killed could not end its server: its folder bears the number of a process that is gone."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{LEFT}*"):
+        number = folder.name.removeprefix(LEFT).split("-")[0]
+        if not number.isdigit() or Path(f"/proc/{number}").exists():
+            continue
+        if (folder / "data").exists():
+            with contextlib.suppress(Problem):
+                PostgresServer(folder / "data").destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def pg_engine() -> str:
     """The engine chosen by ``LIENTHONG_TEST_PG``."""
@@ -67,7 +83,8 @@ def pg_engine() -> str:
 @pytest.fixture(scope="session")
 def pg_server(pg_engine: str) -> Iterator[PostgresServer]:
     """One PostgreSQL server for the whole run."""
-    with tempfile.TemporaryDirectory(prefix="lienthong-pg-", ignore_cleanup_errors=True) as folder:
+    remove_what_killed_runs_left()
+    with tempfile.TemporaryDirectory(prefix=f"{LEFT}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         server = start_engine(pg_engine, Path(folder) / "data")
         try:
             yield server
