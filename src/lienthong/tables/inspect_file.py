@@ -172,13 +172,18 @@ def _encoding(path: Path, start: bytes) -> str:
 def _sniffed(job: Job, path: str, encoding: str) -> tuple[CsvFormat, list[str]]:
     """Delimiter, quote and header as DuckDB sees them, and the header's texts."""
     options = f"sample_size = 20480, all_varchar = true, compression = 'none', max_line_size = {MAX_CSV_LINE_BYTES}"
-    facts = "Delimiter, Quote, HasHeader, list_transform(Columns, c -> c.name)"
+    facts = "Delimiter, Quote, HasHeader, list_transform(Columns, lambda c: c.name)"
     sniff = f"SELECT {facts} FROM sniff_csv({quote_text(path)}, {options})"  # noqa: S608 - the path is quoted
     [row] = job.connection.sql(sniff).fetchall()
     delimiter, quote, header, names = cast("tuple[str, str, bool, list[str]]", row)
     if len(names) > MAX_COLUMNS:
         raise FileNotReadable(T("The file has more than {columns} columns."), columns=MAX_COLUMNS)
-    csv = CsvFormat(encoding=encoding, delimiter=delimiter, quote='"' if quote in ("", "\0") else quote, header=header)
+    csv = CsvFormat(
+        encoding=encoding,
+        delimiter=delimiter,
+        quote=quote if len(quote) == 1 and quote.isprintable() else '"',
+        header=header,
+    )
     return csv, list(names) if header else [f"column_{place}" for place in range(1, len(names) + 1)]
 
 

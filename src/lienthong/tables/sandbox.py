@@ -162,11 +162,12 @@ class Keeper:
         self._idle_exit_s = idle_exit_s
         self._listener: socket.socket | None = None
         self._running: asyncio.Task[None] | None = None
+        self._spawned = asyncio.Event()
         self.pid: int | None = None
         """Of the sandbox process while it runs."""
 
     async def start(self, *, warm: bool = False) -> None:
-        """Open the socket (mode 0600); with ``warm`` start the process at once instead of with the first job."""
+        """Open the socket (mode 0600); with ``warm`` the process runs when this returns, else with the first job."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -176,6 +177,7 @@ class Keeper:
         self._listener.listen(_BACKLOG)
         if warm:
             self._begin()
+            await self._spawned.wait()
         else:
             self._wait_for_job()
 
@@ -209,6 +211,7 @@ class Keeper:
             pass_fds=(listener,), stdin=asyncio.subprocess.DEVNULL, env=_environment(),
         )  # fmt: skip
         self.pid = process.pid
+        self._spawned.set()
         try:
             status = await process.wait()
         except asyncio.CancelledError:
