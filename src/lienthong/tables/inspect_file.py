@@ -37,6 +37,7 @@ _ARCHIVES = (
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _ENCODINGS = ("utf-8", "cp1258", "cp1252")
 """Tried in this order; cp1258 is Vietnamese Windows."""
+_DELIMITERS = ",;\t|"
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _ANY_CASE = re.IGNORECASE
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -178,12 +179,12 @@ def _sniffed(job: Job, path: str, encoding: str) -> tuple[CsvFormat, list[str]]:
     delimiter, quote, header, names = cast("tuple[str, str, bool, list[str]]", row)
     if len(names) > MAX_COLUMNS:
         raise FileNotReadable(T("The file has more than {columns} columns."), columns=MAX_COLUMNS)
-    csv = CsvFormat(
-        encoding=encoding,
-        delimiter=delimiter,
-        quote=quote if len(quote) == 1 and quote.isprintable() else '"',
-        header=header,
-    )
+    if len(quote) != 1 or not quote.isprintable():
+        quote = '"'
+    if len(names) == 1 and (likely := max(_DELIMITERS, key=names[0].count)) in names[0]:
+        # Rows of unequal length make the engine take a whole line for one column: read it strictly and say where.
+        delimiter, names = likely, names[0].split(likely)
+    csv = CsvFormat(encoding=encoding, delimiter=delimiter, quote=quote, header=header)
     return csv, list(names) if header else [f"column_{place}" for place in range(1, len(names) + 1)]
 
 
