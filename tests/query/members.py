@@ -93,8 +93,8 @@ def rows_of(service: ServiceId, count: int, seed: int = 7) -> list[Row]:
             maybe(rng.randrange(-5, 2**40)), maybe(moment()),
         ),
         FIRM: lambda n: (
-            f"F{n % (count - 5):05d}", rng.choice(_NAMES), maybe(f"{rng.randrange(count):012d}"), rng.choice(_COMMUNES),
-            maybe(day()), maybe(Decimal(rng.randrange(10**12))), maybe(rng.randrange(1, 400)),
+            f"F{n % (count - 5):05d}", maybe(f"Cty {rng.choice(_NAMES)}"), maybe(f"{rng.randrange(count):012d}"),
+            rng.choice(_COMMUNES), maybe(day()), maybe(Decimal(rng.randrange(10**12))), maybe(rng.randrange(1, 400)),
         ),
     }  # fmt: skip
     made = [makers[service](n) for n in range(count)]

@@ -116,6 +116,7 @@ _REFUSED_ARGS = {
     "by_name": "UNION BY NAME",
     "limit_options": "LIMIT ... PERCENT",
     "laterals": "LATERAL",
+    "joins": "JOIN in brackets or before SELECT",
     "replace": "* REPLACE",
     "rename": "* RENAME",
     "ilike": "* LIKE",

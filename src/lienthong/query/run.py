@@ -145,7 +145,8 @@ def _relation(job: Job, sql: str) -> duckdb.DuckDBPyRelation:
 
 def _send_json(job: Job, relation: duckdb.DuckDBPyRelation, most_rows: int) -> Mapping[str, object]:
     columns = [{"name": n, "type": str(t)} for n, t in zip(relation.columns, relation.types, strict=True)]
-    rows = relation.limit(most_rows + 1).fetchall()
+    # execute() hands rows out as they are made, so what is cut off is never computed.
+    rows = job.connection.execute(str(job.args["sql"])).fetchmany(most_rows + 1)
     truncated = len(rows) > most_rows
     shown = [[json_cell(value) for value in row] for row in rows[:most_rows]]
     job.rows = len(shown)
