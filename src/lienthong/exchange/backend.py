@@ -23,28 +23,31 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _IDLE_S = 4.0
 """Common servers let go of an idle link after 5 s."""
 
-HOP_FIELDS = frozenset(
+_HOP_FIELDS = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "host",
-        "user-agent",
-        "server",
-        "content-length",
-        "expect",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"host",
+        b"user-agent",
+        b"server",
+        b"content-length",
+        b"expect",
     }
 )
 """Dropped in both directions, as X-Road does (and Proxy-Connection, which nobody should send)."""
-_OUR_FIELDS = frozenset({"signature", "signature-input", "content-digest", "x-road-request-hash"})
-_ANSWER_FIELDS = frozenset(
-    {"date", "x-road-id", "x-road-client", "x-road-service", "x-road-request-id", "x-road-error"}
+_OUR_FIELDS = frozenset({b"signature", b"signature-input", b"content-digest", b"x-road-request-hash"})
+_REQUEST_DROPPED = _HOP_FIELDS | _OUR_FIELDS | {b"accept-encoding"}
+_ANSWER_DROPPED = (
+    _HOP_FIELDS
+    | _OUR_FIELDS
+    | {b"date", b"x-road-id", b"x-road-client", b"x-road-service", b"x-road-request-id", b"x-road-error"}
 )
 
 
@@ -189,34 +192,26 @@ def backend_origin(url: str, ca: str | None = None) -> tuple[Origin, bytes]:
 
 
 def request_fields(fields: Headers) -> Headers:
-    """The fields of a call that a back end gets: all but those of the hop and of our messages.
+    """The fields of a call that a back end gets, names lower-case: all but those of the hop and of our messages.
 
     Accept-Encoding is left out too: an agreement may have to look into the answer.
     """
-    gone = _nominated(fields)
-    return [
-        (name, value)
-        for name, value in fields
-        if (text := name.decode("latin-1").lower()) not in HOP_FIELDS
-        and text not in _OUR_FIELDS
-        and text not in gone
-        and text != "accept-encoding"
-        and not text.startswith("lienthong-")
-    ]
+    return _kept(fields, _REQUEST_DROPPED)
 
 
 def answer_fields(fields: Headers) -> Headers:
     """The fields of a back end's answer that are passed on: none of the hop's, none that only a node may set."""
-    gone = _nominated(fields)
-    return [
-        (name, value)
-        for name, value in fields
-        if (text := name.decode("latin-1").lower()) not in HOP_FIELDS
-        and text not in _OUR_FIELDS
-        and text not in _ANSWER_FIELDS
-        and text not in gone
-        and not text.startswith("lienthong-")
-    ]
+    return _kept(fields, _ANSWER_DROPPED)
+
+
+def _kept(fields: Headers, dropped: frozenset[bytes]) -> Headers:
+    lowered = [(name.lower(), value) for name, value in fields]
+    kept = [field for field in lowered if field[0] not in dropped and not field[0].startswith(b"lienthong-")]
+    nominated: set[bytes] = set()
+    for name, value in lowered:
+        if name == b"connection":  # RFC 9110, 7.6.1: the fields it names belong to the hop
+            nominated.update(token.strip().lower() for token in value.split(b","))
+    return [field for field in kept if field[0] not in nominated] if nominated else kept
 
 
 def merged(fields: Headers) -> dict[str, str]:
@@ -249,16 +244,6 @@ def _check_endpoint(service: Service, method: str, path: bytes) -> None:
             service=service.id,
             method=method,
         )
-
-
-def _nominated(fields: Headers) -> frozenset[str]:
-    """Names that a Connection field declares to belong to the hop (RFC 9110, 7.6.1)."""
-    return frozenset(
-        token.strip().decode("latin-1").lower()
-        for name, value in fields
-        if name.lower() == b"connection"
-        for token in value.split(b",")
-    )
 
 
 def _context(ca: str | None) -> ssl.SSLContext:

@@ -93,7 +93,7 @@ class HttpClient:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._pools: dict[Origin, _Pool] = {}
-        self._links: set[Link] = set()
+        self._links: dict[Link, _Pool] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def request(
@@ -136,8 +136,9 @@ class HttpClient:
         *,
         fresh: bool,
     ) -> Answer:
-        message = _head(method, target, self._pool(origin).authority, fields, len(body)) + body
-        link = await self._take(origin, deadline, fresh=fresh)
+        pool = self._pool(origin)
+        message = _head(method, target, pool.authority, fields, len(body)) + body
+        link = self._idle(origin, pool, fresh=fresh) or await self._take(origin, deadline, fresh=fresh)
         try:
             answer = await link.ask(message, head_only=method == "HEAD", max_body=max_body, deadline=deadline)
         except asyncio.CancelledError:
@@ -210,17 +211,23 @@ class HttpClient:
             pool = self._pools[origin] = _Pool(origin)
         return pool
 
+    def _idle(self, origin: Origin, pool: _Pool, *, fresh: bool) -> Link | None:
+        """The most recently used link that is fit and whose certificate is pinned, or None."""
+        while pool.idle and not fresh:
+            link = pool.idle.pop()
+            if not link.reusable:
+                continue
+            if not origin.pins or link.fingerprint in origin.pins:
+                return link
+            link.abort()
+        return None
+
     async def _take(self, origin: Origin, deadline: float, *, fresh: bool = False) -> Link:
-        """A link of ``origin`` whose certificate is pinned; the most recently used, or a new one."""
+        """A link of ``origin``: an idle one unless it has to be ``fresh``, or a new one."""
         while True:
             pool = self._pool(origin)
-            while pool.idle and not fresh:
-                link = pool.idle.pop()
-                if not link.reusable:
-                    continue
-                if origin.pins and link.fingerprint not in origin.pins:
-                    link.abort()
-                    continue
+            link = self._idle(origin, pool, fresh=fresh)
+            if link is not None:
                 return link
             if pool.open < self._limits.max_links:
                 return await self._connect(origin, pool, deadline)
@@ -254,7 +261,7 @@ class HttpClient:
 
         def lost(link: Link) -> None:
             if connected:
-                self._links.discard(link)
+                self._links.pop(link, None)
                 if link in pool.idle:
                     pool.idle.remove(link)
                 pool.open -= 1
@@ -290,7 +297,7 @@ class HttpClient:
             raise _unreachable(peer, refusal.strerror or type(refusal).__name__) from None
         else:
             connected = True
-            self._links.add(link)
+            self._links[link] = pool
             if link.closed:
                 lost(link)
             return link
@@ -300,11 +307,11 @@ class HttpClient:
                 pool.wake()
 
     def _give_back(self, origin: Origin, link: Link) -> None:
-        if not link.reusable:
+        pool = self._links.get(link)
+        if pool is None or not link.reusable:
             link.abort()
             return
         idle_s = self._limits.idle_s if origin.idle_s is None else origin.idle_s
-        pool = self._pool(origin)
         link.idle_until = asyncio.get_running_loop().time() + idle_s
         pool.idle.append(link)
         if pool.waiters:

@@ -13,6 +13,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from lienthong.errors import Problem
@@ -37,6 +38,8 @@ _VERSION = re.compile(rb"r[0-9]")
 _ODD_LETTERS = re.compile("[\x00-\x1f\x7f\u200b\ufeff]")
 _SAFE = "-._~!$&'()*+,;=:@"
 _CLIENT = b"x-road-client"
+_KNOWN_IDS = 4_096
+"""Ids remembered with their decoding: the same few come again and again."""
 _REPLACED = frozenset({b"x-road-request-id", b"x-road-request-hash"})
 
 
@@ -142,7 +145,7 @@ def read_call(
         raise _refused(T("The path does not begin with the version of the protocol."))
     if parts[1] != b"r1":
         raise _refused(T("Version {version} of the protocol is not spoken here."), version=parts[1][1:].decode("ascii"))
-    service = "/".join(_part(part) for part in parts[2:7])
+    service = _service(b"/".join(parts[2:7]))
     request_id = new_id()
     fields = _surviving(headers)
     message_id = _last(fields, b"x-road-id")
@@ -192,6 +195,7 @@ def own_headers(call: XRoadCall, hashed: str) -> Headers:
     ]
 
 
+@lru_cache(maxsize=_KNOWN_IDS)
 def encoded_id(identifier: str) -> bytes:
     """``identifier`` as a field's value: each part percent-encoded for itself."""
     parts = [part.replace("%2F", "/").replace("%25", "%") for part in identifier.split("/")]
@@ -221,11 +225,11 @@ def _parameter(query: bytes, name: bytes) -> str | None:
 
 def _surviving(headers: Headers) -> Headers:
     """The fields that are forwarded, in their order; of several clients the last, ids of the request dropped."""
-    fields = [(name.lower(), value) for name, value in request_fields(headers)]
-    fields = [(name, value) for name, value in fields if name not in _REPLACED]
-    clients = [index for index, (name, _) in enumerate(fields) if name == _CLIENT]
-    for index in reversed(clients[:-1]):
-        del fields[index]
+    fields = [field for field in request_fields(headers) if field[0] not in _REPLACED]
+    clients = [field for field in fields if field[0] == _CLIENT]
+    if len(clients) > 1:
+        last = clients[-1]
+        fields = [field for field in fields if field[0] != _CLIENT or field is last]
     return fields
 
 
@@ -236,6 +240,13 @@ def _last(fields: Headers, name: bytes) -> str | None:
     return None
 
 
+@lru_cache(maxsize=_KNOWN_IDS)
+def _service(raw: bytes) -> str:
+    """The service's id from its five raw parts."""
+    return "/".join(_part(part) for part in raw.split(b"/"))
+
+
+@lru_cache(maxsize=_KNOWN_IDS)
 def _client(value: str | None) -> str:
     if value is None:
         raise XRoadClientMissing(
