@@ -11,7 +11,7 @@ import pytest
 from lienthong.demo.firms import CODE_MARK, PEOPLE_PER_FIRM, Firm, make_firms
 from lienthong.demo.land import KM_PER_DEGREE, LAND_USES, Parcel, make_parcels
 from lienthong.demo.places import HOME_PROVINCE, atlas
-from lienthong.demo.population import Population, make_population
+from lienthong.demo.population import FIRST_PERSON, Population, make_population
 from lienthong.law.identifiers import check_enterprise_code, check_parcel_id
 
 DAY = date(2026, 11, 1)
@@ -93,3 +93,8 @@ def test_the_same_seed_makes_the_same_firms_and_parcels(population: Population):
     assert firms == make_firms(population, seed=5)
     assert make_parcels(population, firms, seed=5) == make_parcels(population, firms, seed=5)
     assert make_parcels(population, firms, seed=5) != make_parcels(population, firms, seed=6)
+
+
+def test_the_one_to_try_things_with_has_a_house_and_a_firm(firms: tuple[Firm, ...], parcels: tuple[Parcel, ...]):
+    assert firms[0].representative_number == FIRST_PERSON
+    assert parcels[0].owner_code == FIRST_PERSON

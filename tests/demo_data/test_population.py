@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from lienthong.demo.places import HOME_PROVINCE, atlas
-from lienthong.demo.population import PHONE_MARK, SERIAL_MARK, Population, make_population
+from lienthong.demo.population import FIRST_PERSON, PHONE_MARK, SERIAL_MARK, Population, make_population
 from lienthong.law.identifiers import check_personal_number
 from lienthong.law.text import fold
 from lienthong.law.units import unit_on
@@ -22,6 +22,14 @@ def population() -> Population:
 
 
 @pytest.mark.parametrize("count", [1, 2, 17, 500])
+def test_the_one_to_try_things_with_is_always_there(count: int):
+    first = next(make_population(count, seed=count, day=DAY).people)
+
+    assert first.personal_number == FIRST_PERSON
+    assert first.province_code == HOME_PROVINCE
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 500])
 def test_exactly_as_many_people_as_asked_for_are_made(count: int):
     assert sum(1 for _ in make_population(count, seed=1, day=DAY).people) == count
 
@@ -30,7 +38,7 @@ def test_the_same_seed_and_day_make_the_same_people_and_another_seed_others():
     first, again, other = (make_population(200, seed=seed, day=DAY) for seed in (3, 3, 4))
 
     assert first == again
-    assert not set(first.people) & set(other.people)
+    assert set(first.people) & set(other.people) == set(first.households[0].people)
 
 
 def test_every_number_is_valid_for_its_bearer_unique_and_marked(population: Population):

@@ -91,6 +91,19 @@ async def test_every_page_about_invented_people_says_so(visitor: Browser, addres
     assert label in Seen((await visitor.get(address)).text).text
 
 
+async def test_a_node_of_real_data_still_labels_the_synthetic_uses_it_shows():
+    async with browser(sample.SampleData(replace(sample.HOME, synthetic=False, agreements=()))) as client:
+        labelled = (await client.get("/en/")).text
+    real = [use for use in sample.USES if not use.synthetic]
+    home = replace(sample.HOME, synthetic=False, agreements=(), uses=tuple(real))
+    async with browser(sample.SampleData(home)) as client:
+        unlabelled = (await client.get("/en/")).text
+
+    assert real
+    assert "Synthetic data" in labelled
+    assert "Synthetic data" not in unlabelled
+
+
 async def test_the_front_page_links_each_use_to_its_record_receipt_proof_and_agreement(visitor: Browser):
     links = {found.get("href") for tag, found in Seen((await visitor.get("/")).text).tags if tag == "a"}
 

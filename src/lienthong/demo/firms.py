@@ -49,14 +49,15 @@ class Firm:
 
 
 def make_firms(population: Population, *, seed: int) -> tuple[Firm, ...]:
-    """One firm for every PEOPLE_PER_FIRM people (at least one), each where its representative lives."""
+    """One firm for every PEOPLE_PER_FIRM people (at least one), each where its representative lives.
+
+    The first one is FIRST_PERSON's.
+    """
     rng = Random(f"firms {seed}")  # noqa: S311 - synthetic data, not a secret
     wanted = max(1, sum(1 for _ in population.people) // PEOPLE_PER_FIRM)
     codes = _codes()
-    return tuple(
-        _firm(next(codes), number, rng.choice(population.households), population.day, rng)
-        for number in range(1, wanted + 1)
-    )
+    homes = (population.households[0], *(rng.choice(population.households) for _ in range(wanted - 1)))
+    return tuple(_firm(next(codes), number, home, population.day, rng) for number, home in enumerate(homes, start=1))
 
 
 def _firm(code: str, number: int, household: Household, day: date, rng: Random) -> Firm:

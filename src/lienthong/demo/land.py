@@ -16,7 +16,7 @@ from typing import Final
 
 from lienthong.demo.firms import Firm
 from lienthong.demo.places import Place
-from lienthong.demo.population import Population
+from lienthong.demo.population import FIRST_PERSON, Population
 from lienthong.law.identifiers import geohash, in_vietnam
 
 KM_PER_DEGREE: Final = 111.2
@@ -70,7 +70,7 @@ class _Surveyor:
     def of_person(self, place: Place, number: str, born: date) -> Iterator[Parcel]:
         rng = self.rng
         since = min(born + timedelta(days=20 * 365), self.day)
-        if rng.random() < 0.8:
+        if number == FIRST_PERSON or rng.random() < 0.8:
             yield self._parcel(place, _TOWN_HOUSE if place.urban else _VILLAGE, "person", number, since)
         for _ in range(0 if place.urban else rng.choices((0, 1, 2), (45, 40, 15))[0]):
             yield self._parcel(place, _FIELDS, "person", number, since)

@@ -14,14 +14,17 @@ from random import Random
 from typing import Final
 
 from lienthong.demo.names import FAMILY_NAMES, FAMILY_WEIGHTS, GIVEN, MIDDLE
-from lienthong.demo.places import Atlas, Place, atlas
+from lienthong.demo.places import HOME_PROVINCE, Atlas, Place, atlas
 from lienthong.law.identifiers import BIRTH_PLACES, personal_number
 
 SERIAL_MARK: Final = 990_000
 """First of the ten thousand serials (the last six digits of a personal number) used for synthetic people."""
+FIRST_PERSON: Final = "031099990001"
+"""Who is there in every population, in Hải Phòng, with a house and a firm: the one to try things with."""
 PHONE_MARK: Final = "050"
 """No mobile network has numbers beginning so: a synthetic number rings nowhere."""
-_SERIALS: Final = 10_000
+_SERIALS: Final = 9_990
+"""Serials drawn; the ten before them are given by hand."""
 _ELSEWHERE: Final = tuple(sorted(BIRTH_PLACES))
 
 
@@ -71,7 +74,7 @@ class Population:
 
 
 def make_population(count: int, *, seed: int, day: date) -> Population:
-    """Exactly ``count`` people in households as of ``day``; ``seed`` alone decides who they are.
+    """Exactly ``count`` people in households as of ``day``; ``seed`` alone decides who follows FIRST_PERSON.
 
     Raises ValueError for a count below 1, or when the marked serials of one birth place, year and gender are used up
     (above about two million people).
@@ -79,8 +82,8 @@ def make_population(count: int, *, seed: int, day: date) -> Population:
     if count < 1:
         raise ValueError("a population has at least one person")
     town_hall = _TownHall(Random(f"population {seed}"), day, atlas(day))  # noqa: S311 - synthetic data, not a secret
-    households: list[Household] = []
-    left = count
+    households = [town_hall.first_household()]
+    left = count - 1
     while left:
         household = town_hall.move_in(len(households) + 1, left)
         households.append(household)
@@ -97,6 +100,30 @@ class _TownHall:
     atlas: Atlas
     taken: dict[tuple[str, int, bool], int] = field(default_factory=dict[tuple[str, int, bool], int])
 
+    def first_household(self) -> Household:
+        """The home of FIRST_PERSON, who lives alone; nothing about it is drawn."""
+        place = next(place for place in self.atlas.places if place.province == HOME_PROVINCE and place.urban)
+        household_id = _household_id(1)
+        midnight = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
+        return Household(
+            household_id,
+            place,
+            (
+                Person(
+                    personal_number=FIRST_PERSON,
+                    full_name="Nguyễn Văn Mẫu",
+                    birth_date=date(1999, 9, 9),
+                    gender="nam",
+                    household_id=household_id,
+                    commune_code=place.code,
+                    province_code=place.province,
+                    address=f"Số 1, tổ dân phố số 1, {place.name}, {place.province_name}",
+                    phone=f"{PHONE_MARK}0000001",
+                    updated_at=midnight - timedelta(days=1),
+                ),
+            ),
+        )
+
     def move_in(self, number: int, at_most: int) -> Household:
         rng = self.rng
         place = rng.choices(self.atlas.places, cum_weights=self.atlas.cumulative_weights)[0]
@@ -108,7 +135,7 @@ class _TownHall:
                 full_name=name,
                 birth_date=born,
                 gender="nữ" if female else "nam",
-                household_id=f"HK-TH-{number:07d}",
+                household_id=_household_id(number),
                 commune_code=place.code,
                 province_code=place.province,
                 address=home,
@@ -117,7 +144,7 @@ class _TownHall:
             )
             for name, born, female in self._members()[:at_most]
         ]
-        return Household(f"HK-TH-{number:07d}", place, tuple(people))
+        return Household(_household_id(number), place, tuple(people))
 
     def _members(self) -> list[tuple[str, date, bool]]:
         """Name, birth date and gender of the members: head, partner, children, sometimes a grandparent."""
@@ -167,8 +194,9 @@ class _TownHall:
         if drawn >= _SERIALS:
             raise ValueError(f"no marked serial is left for people born in {born.year} at {birth_place}")
         self.taken[birth_place, born.year, female] = drawn + 1
-        # 7919 has no factor in common with 10,000: each serial comes once, in an order that does not tell the age.
-        return personal_number(birth_place, born, female, SERIAL_MARK + (drawn * 7919 + born.year * 613) % _SERIALS)
+        # 7919 has no factor in common with 9,990: each serial comes once, in an order that does not tell the age.
+        serial = SERIAL_MARK + 10 + (drawn * 7919 + born.year * 613) % _SERIALS
+        return personal_number(birth_place, born, female, serial)
 
     def _phone_of(self, born: date, shared: str | None) -> str | None:
         age = (self.day - born).days // 365
@@ -184,6 +212,10 @@ class _TownHall:
         first = max(born, self.day - timedelta(days=3 * 365))
         midnight = datetime(first.year, first.month, first.day, tzinfo=UTC)
         return midnight + timedelta(seconds=self.rng.randrange((self.day - first).days * 86_400))
+
+
+def _household_id(number: int) -> str:
+    return f"HK-TH-{number:07d}"
 
 
 def _quarter(place: Place, rng: Random) -> str:

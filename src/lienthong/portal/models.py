@@ -152,7 +152,7 @@ class Home:
     at: datetime
     node: Name
     synthetic: bool
-    """Whether persons, parcels and firms here are invented."""
+    """Whether this node serves made-up data; said too when a use or an agreement shown is about some."""
     progress: Progress | None = None
     """None once everything runs."""
     members: tuple[MemberLine, ...] = ()
