@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lienthong.errors import Problem
-from lienthong.exchange.guard import RequestLimits
+from lienthong.exchange.guard import RequestLimits, RequestTooSlow, TooManyConnections
 from lienthong.exchange.listen import read_body, serve_app
 from tests.exchange.listening import Seen, exchange, listening, one_answer, statuses
 
@@ -58,7 +58,9 @@ async def test_a_slow_client_is_ended_and_the_next_is_served(begun: bytes, answe
         assert listener.connections >= 1
         listener.check_pace(soon(11))
         with contextlib.suppress(ConnectionError):
-            assert statuses(await reader.read()) == answered
+            told = await reader.read()
+            assert statuses(told) == answered
+            assert (f"urn:lienthong:problem:{RequestTooSlow.kind}".encode() in told) is bool(answered)
         writer.close()
         assert statuses(await exchange(listener.port, GET, answers=1)) == [200]
 
@@ -141,7 +143,9 @@ async def test_surplus_connections_are_told_so_and_the_others_served() -> None:
         for reader, writer in kept:
             writer.write(GET)
             await one_answer(reader)
-        assert statuses(await exchange(listener.port)) == [503]
+        refused = await exchange(listener.port)
+        assert statuses(refused) == [503]
+        assert f"urn:lienthong:problem:{TooManyConnections.kind}".encode() in refused
         for reader, writer in kept:
             writer.write(GET)
             assert statuses(await one_answer(reader)) == [200]
