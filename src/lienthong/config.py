@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -153,11 +153,13 @@ def _converted(name: str, value: object, source: Path) -> object:
     if name == "members":
         return tuple(cast("list[str]", value))
     if name == "clients":
-        return tuple(Client(**entry) for entry in cast("list[dict[str, str]]", value))  # type: ignore[arg-type]
+        try:
+            return tuple(Client(**entry) for entry in cast("list[dict[str, Any]]", value))  # Any: checked by the call
+        except TypeError as wrong:
+            raise BadConfiguration(T("{file}: {key} is not understood: {why}"), file=str(source), key=name,
+                                   why=str(wrong)) from wrong  # fmt: skip
     expected = {"int": int, "bool": bool, "float": (int, float), "str": str}
     declared = str(Settings.__dataclass_fields__[name].type).split(" | ", 1)[0]
     if declared in expected and not isinstance(value, expected[declared]):
-        raise BadConfiguration(
-            T("{file}: {key} must be of type {type}."), file=str(source), key=name, type=declared
-        )
+        raise BadConfiguration(T("{file}: {key} must be of type {type}."), file=str(source), key=name, type=declared)
     return value

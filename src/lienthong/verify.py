@@ -59,11 +59,11 @@ RECORD_FORM = {
 }
 RECORD = re.compile("{" + ",".join(f'"{name}":(?P<{name}>{form})' for name, form in RECORD_FORM.items()) + "}")
 # What the two signed messages cover, in this order.
-REQUEST = (  # noqa: SIM905
+REQUEST = (  # noqa: SIM905 - reads as the profile lists it
     "@method @target-uri @authority content-digest content-type lienthong-client lienthong-service lienthong-purpose"
     " lienthong-agreement lienthong-exchange"
 ).split()
-REQUEST_OPTIONAL = (  # noqa: SIM905
+REQUEST_OPTIONAL = (  # noqa: SIM905 - reads as the profile lists it
     "lienthong-method x-road-client x-road-id x-road-userid x-road-issue x-road-represented-party"
     " x-road-security-server x-road-request-id"
 ).split()

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import ClassVar, Final
 
 from lienthong.access.models import AgreementRef, Use
+from lienthong.agreements.models import Way as AgreementWay
 from lienthong.agreements.policy import Compiled, Decision, Reason, Request, decide_among, sealed
 from lienthong.directory.document import Snapshot, UnknownPurpose
 from lienthong.directory.models import DatasetId, SystemId, member_of
@@ -136,7 +137,7 @@ class Gate:
             Request(
                 consumer=SystemId(use.consumer),
                 target=service,
-                way=use.way,
+                way=way_of(use),
                 purpose=use.purpose,
                 at=use.at,
                 dataset=dataset,
@@ -164,9 +165,16 @@ class Gate:
             ) from unknown
 
 
+def way_of(use: Use) -> AgreementWay:
+    """The way as agreements name it: events come with their own issue and agree to nothing yet."""
+    if use.way == "event":
+        raise TermsRefuse(T("Agreements do not speak of events yet."), resource=use.resource)
+    return use.way
+
+
 def own_use(use: Use) -> Decision:
     """The permit of a member for its own data: no agreement is needed, a record is."""
-    return sealed(permit=True, reason="permitted", purpose=use.purpose, way=use.way, ground=OWN_GROUND)
+    return sealed(Decision(permit=True, reason="permitted", purpose=use.purpose, way=way_of(use), ground=OWN_GROUND))
 
 
 def targets_of(service: str) -> tuple[str, DatasetId]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
-from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,6 +18,7 @@ from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.models import instant
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
 from lienthong.i18n import T
+from lienthong.storage.pool import Pool
 
 MOST_ENTRIES = 500
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -27,7 +27,7 @@ FRESH = {"Cache-Control": "no-cache"}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def log_routes(pool: AsyncConnectionPool, files: LogFiles, receipts: ReceiptMaker) -> list[BaseRoute]:
+def log_routes(pool: Pool, files: LogFiles, receipts: ReceiptMaker) -> list[BaseRoute]:
     """The routes under ``/log`` and the list of recent uses."""
     routes: dict[str, Handler] = {
         "/log/checkpoint": _file(files, CHECKPOINT_FILE, FRESH),
@@ -60,7 +60,7 @@ def _tile(files: LogFiles) -> Handler:
     return read
 
 
-def _receipt(pool: AsyncConnectionPool, receipts: ReceiptMaker) -> Handler:
+def _receipt(pool: Pool, receipts: ReceiptMaker) -> Handler:
     async def read(request: Request) -> Response:
         async with pool.connection() as db:
             return JSONResponse(await receipts.receipt(db, request.path_params["record_hash"]), headers=FRESH)
@@ -68,7 +68,7 @@ def _receipt(pool: AsyncConnectionPool, receipts: ReceiptMaker) -> Handler:
     return read
 
 
-def _proof(pool: AsyncConnectionPool, receipts: ReceiptMaker) -> Handler:
+def _proof(pool: Pool, receipts: ReceiptMaker) -> Handler:
     async def read(request: Request) -> Response:
         async with pool.connection() as db:
             proof = (await receipts.receipt(db, request.path_params["record_hash"]))["proof"]
@@ -79,7 +79,7 @@ def _proof(pool: AsyncConnectionPool, receipts: ReceiptMaker) -> Handler:
     return read
 
 
-def _uses(pool: AsyncConnectionPool) -> Handler:
+def _uses(pool: Pool) -> Handler:
     async def read(request: Request) -> Response:
         limit = _bounded(request.query_params.get("limit"), 50, MOST_ENTRIES)
         before = _bounded(request.query_params.get("before"), 0, 2**62) or None

@@ -61,8 +61,16 @@ class Head:
     size: int
 
 
-ENTRY_COLUMNS = """idx, hash, at, side, exchange_id, consumer, provider, resource, way, purpose,
-               agreement, agreement_digest, outcome, reason, rows, bytes"""
+RECENT = """
+    SELECT idx, hash, at, side, exchange_id, consumer, provider, resource, way, purpose,
+           agreement, agreement_digest, outcome, reason, rows, bytes
+      FROM entry WHERE idx < %(before)s ORDER BY idx DESC LIMIT %(limit)s
+"""
+OF_EXCHANGE = """
+    SELECT idx, hash, at, side, exchange_id, consumer, provider, resource, way, purpose,
+           agreement, agreement_digest, outcome, reason, rows, bytes
+      FROM entry WHERE exchange_id = %(id)s ORDER BY idx
+"""
 
 
 async def take_sequencer_lock(db: AsyncConnection) -> bool:
@@ -174,7 +182,7 @@ async def recent_entries(db: AsyncConnection, limit: int, before: int | None = N
     """The newest ``limit`` entries, newest first; ``before`` pages backwards by index."""
     async with db.cursor(row_factory=class_row(Entry)) as cursor:
         await cursor.execute(
-            f"SELECT {ENTRY_COLUMNS} FROM entry WHERE idx < %(before)s ORDER BY idx DESC LIMIT %(limit)s",  # noqa: S608
+            RECENT,
             {"before": before if before is not None else 2**62, "limit": limit},
         )
         return await cursor.fetchall()
@@ -183,10 +191,7 @@ async def recent_entries(db: AsyncConnection, limit: int, before: int | None = N
 async def entries_of_exchange(db: AsyncConnection, exchange_id: str) -> list[Entry]:
     """All entries of one exchange on this node, in log order."""
     async with db.cursor(row_factory=class_row(Entry)) as cursor:
-        await cursor.execute(
-            f"SELECT {ENTRY_COLUMNS} FROM entry WHERE exchange_id = %(id)s ORDER BY idx",  # noqa: S608
-            {"id": exchange_id},
-        )
+        await cursor.execute(OF_EXCHANGE, {"id": exchange_id})
         return await cursor.fetchall()
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import orjson
-from psycopg import AsyncConnection
 
 from lienthong.access import queries
 from lienthong.access.log import LogFiles
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
+from lienthong.storage.pool import Connection
 from lienthong.trust.seal import Seal
 
 RECEIPT_FORMAT = 1
@@ -39,7 +39,7 @@ class ReceiptMaker:
     seal: Seal
     synthetic: bool
 
-    async def receipt(self, db: AsyncConnection, hash_hex: str, *, to_owner: bool = False) -> dict[str, object]:
+    async def receipt(self, db: Connection, hash_hex: str, *, to_owner: bool = False) -> dict[str, object]:
         """The receipt of the record with this hash; ``proof`` is None until a checkpoint covers the record.
 
         The signed messages are shown to the public only when the call's address held nothing of the caller's own
@@ -62,7 +62,7 @@ class ReceiptMaker:
             "proof": await self.proof(db, stored),
         }
 
-    async def proof(self, db: AsyncConnection, stored: queries.Stored) -> str | None:
+    async def proof(self, db: Connection, stored: queries.Stored) -> str | None:
         """The ``tlog-proof`` text against the newest checkpoint, or None while none covers the record."""
         newest = await queries.newest_checkpoint(db)
         if stored.idx is None or newest is None or newest[0] <= stored.idx:

@@ -162,4 +162,5 @@ class SeenMessages:
                 self._fresh_after = int(time.time()) + SKEW_S
                 await connection.fetch(INSERT, [MARKER[0]], [MARKER[1]], [MARKER[2]])
             self._connection = connection
+            return connection
         return self._connection

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
-from psycopg import AsyncConnection
-
 from lienthong.catalog.models import (
     MAX_DECIMAL_PRECISION,
     Endpoint,
@@ -42,6 +40,7 @@ from lienthong.catalog.queries import (
 from lienthong.directory.models import DatasetId, ServiceId
 from lienthong.errors import Problem
 from lienthong.i18n import T
+from lienthong.storage.pool import Connection
 
 RESERVED_LOOKUPS = ("limit", "offset")
 """Names that page a call; a column of that name can not be a lookup."""
@@ -117,7 +116,7 @@ class PublishRequest:
     """The leaves of an HTTP service's answers that agreements may name."""
 
 
-async def publish(db: AsyncConnection, request: PublishRequest, *, look: FileInspector | None = None) -> Service:
+async def publish(db: Connection, request: PublishRequest, *, look: FileInspector | None = None) -> Service:
     """Publish what ``request`` describes in this node's database and return it; the caller commits.
 
     ``look`` is needed for files.  Raises SourceNotFound, SubjectsMissing, ServiceNotValid.

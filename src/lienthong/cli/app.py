@@ -6,9 +6,8 @@ import importlib
 import sys
 from typing import Annotated, Any, Final
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from lienthong import __version__
 from lienthong.errors import Problem
@@ -30,19 +29,17 @@ COMMANDS: Final = {
 class Commands(TyperGroup):
     """Loads ``lienthong.cli.<name>`` on use, so that ``--help`` stays quick."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # Any, here and below: typer keeps its own copy of click
         """Names in the order people need them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
         """A stand-in with the one-line help; the real command is loaded when it is run."""
         if cmd_name not in COMMANDS:
             return None
-        return typer.core.TyperCommand(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The real command for the first argument."""
         name, stand_in, rest = super().resolve_command(ctx, args)
         if name not in COMMANDS:

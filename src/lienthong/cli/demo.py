@@ -12,6 +12,7 @@ from lienthong.cli.where import demo_folder
 from lienthong.demo.country import CITIZEN, ONE_STOP_SYSTEM
 from lienthong.demo.run import Demo
 from lienthong.i18n import T
+from lienthong.verify import verify_receipt
 
 app = typer.Typer(add_completion=False)
 
@@ -28,7 +29,7 @@ def demo(
     lienthong demo
     """
     folder = (data or demo_folder()).absolute()
-    country = Demo(folder, persons, port, language(), quiet=once)
+    country = Demo(folder, persons, port, language(), lambda receipt: verify_receipt(receipt).ok, quiet=once)
     try:
         if not once:
             say(T("Liên Thông demo: synthetic people, parcels and firms; the register of units is real."))

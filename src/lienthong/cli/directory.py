@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
 from lienthong.cli.terminal import run, say, show_json
@@ -18,6 +17,7 @@ from lienthong.directory.models import Contact, Member, MemberId, MemberKey, Nod
 from lienthong.i18n import T
 from lienthong.node.local import KeptDirectory
 from lienthong.node.supervise import read_dsns
+from lienthong.storage.pool import Connection, connect
 from lienthong.trust.keys import key_id
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Admit members, nodes, systems and purposes.")
@@ -69,7 +69,7 @@ def member(
         state="active",
         successor=None,
         verified=verified,
-        security_level=level,  # type: ignore[arg-type] - 1 to 5 by the option
+        security_level=level,  # type: ignore[arg-type] - checked by the option
         contact=Contact(*parts),
         keys=(),
     )
@@ -89,7 +89,7 @@ def node(
     told: dict[str, Any] = json.loads(identity.read_text("utf-8"))
     now = datetime.now(UTC).replace(microsecond=0)
 
-    async def admit(db: psycopg.AsyncConnection) -> None:
+    async def admit(db: Connection) -> None:
         await register.add_node(
             db,
             Node(
@@ -143,11 +143,11 @@ def purpose(
     _change(config, lambda db: register.add_purpose(db, registered))
 
 
-def _change(config: Path | None, deed: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
+def _change(config: Path | None, deed: Callable[[Connection], Awaitable[None]]) -> None:
     settings = settings_for(None, config)
 
     async def change() -> None:
-        async with await psycopg.AsyncConnection.connect(read_dsns(settings).app) as db:
+        async with await connect(read_dsns(settings).app) as db:
             await deed(db)
 
     run(change())

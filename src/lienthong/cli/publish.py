@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import psycopg
 import typer
 
 from lienthong.catalog.models import Service, ServiceNotValid
@@ -19,6 +18,7 @@ from lienthong.directory.models import DatasetId, ServiceId, member_of, read_ser
 from lienthong.i18n import T
 from lienthong.node.local import KeptDirectory
 from lienthong.node.supervise import read_dsns, sandbox_socket
+from lienthong.storage.pool import connect
 from lienthong.tables.jobs import inspect_file
 from lienthong.tables.sandbox import Sandbox
 
@@ -78,7 +78,7 @@ def service_id(settings: Settings, owner: str, named: str | None, source: str) -
 
 
 async def _publish(settings: Settings, request: PublishRequest, sandbox: Sandbox) -> Service:
-    async with await psycopg.AsyncConnection.connect(read_dsns(settings).app) as db:
+    async with await connect(read_dsns(settings).app) as db:
         service = await publish_service(db, request, look=lambda path: inspect_file(sandbox, path))
         await db.execute("SELECT pg_notify('service', %s)", (service.id,))
     return service

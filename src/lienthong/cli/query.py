@@ -48,8 +48,8 @@ def query(
 
 
 def _show(answer: dict[str, Any]) -> None:
-    from rich.console import Console  # licence: only a person at a terminal needs the table
-    from rich.table import Table
+    from rich.console import Console  # heavy, only a person at a terminal needs the table
+    from rich.table import Table  # as the line above
 
     table = Table(show_edge=False, header_style="bold")
     for column in answer["columns"]:

@@ -88,8 +88,8 @@ def ask(
     """One plain HTTP request to a node: status, lower-case header fields, body.  Raises NodeUnreachable."""
     parts = urlsplit(url)
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = connect(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
     try:
-        connection = connect(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
         connection.request(method, parts.path.rstrip("/") + path, body=body or None, headers=dict(headers or {}))
         answer = connection.getresponse()
         content = answer.read()
@@ -101,6 +101,5 @@ def ask(
             why=str(failed),
         ) from failed
     finally:
-        if "connection" in locals():
-            connection.close()
+        connection.close()
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
-
-import psycopg
-from psycopg import AsyncConnection, sql
-from psycopg.conninfo import conninfo_to_dict
 
 from lienthong.catalog.publish import find
 from lienthong.catalog.queries import store_service
@@ -25,20 +20,29 @@ from lienthong.demo.country import DATA_DAY, SEED, Actor, Offer, actors, former_
 from lienthong.demo.firms import make_firms
 from lienthong.demo.land import make_parcels
 from lienthong.demo.population import make_population
-from lienthong.demo.queries import load_firms, load_parcels, load_people, load_units
+from lienthong.demo.queries import (
+    READER,
+    database_of,
+    load_firms,
+    load_parcels,
+    load_people,
+    load_units,
+    make_database,
+    open_to_reader,
+    table_comment,
+)
 from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT
 from lienthong.directory import register
 from lienthong.directory.models import Member, MemberId, MemberKey, Node, NodeId
 from lienthong.directory.queries import member_by_id
 from lienthong.node.prepare import DIRECTORY_KEY, NodeIdentity, identity_of
 from lienthong.storage.keyring import Keyring
+from lienthong.storage.pool import Connection, connect
 from lienthong.storage.provision import prepare_database
 from lienthong.storage.uri import with_account
 from lienthong.trust.keys import key_id, public_jwk
 
 KEY_LIFE: Final = timedelta(days=365)
-READER: Final = "lienthong_reader"
-"""The role through which nodes read the ministries' tables: SELECT, nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ async def admit_everybody(sites: Sequence[Site], superuser: str) -> None:
     for site in sites:
         prepare_database(superuser, site.database)
     now = datetime.now(UTC).replace(microsecond=0)
-    async with await AsyncConnection.connect(database_of(superuser, sites[0].database)) as db:
+    async with await connect(database_of(superuser, sites[0].database)) as db:
         if await member_by_id(db, sites[0].actor.member.id) is not None:
             await _renew_addresses(db, sites)
             return
@@ -131,8 +135,8 @@ async def load_registers(sites: Sequence[Site], superuser: str, persons: int) ->
     firms = make_firms(people, seed=SEED)
     loaded: dict[str, int] = {}
     for site, offer in missing:
-        _make_source(superuser, site.source_database)
-        async with await AsyncConnection.connect(database_of(superuser, site.source_database)) as db:
+        make_database(superuser, site.source_database)
+        async with await connect(database_of(superuser, site.source_database)) as db:
             match offer.register:
                 case _ if offer.register is PERSON:
                     rows = await load_people(db, people.people)
@@ -142,9 +146,7 @@ async def load_registers(sites: Sequence[Site], superuser: str, persons: int) ->
                     rows = await load_firms(db, firms)
                 case _:
                     rows = await load_units(db, date.today())
-            table = sql.Identifier(offer.register.table)
-            await db.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(table, sql.Identifier(READER)))
-            await db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(_mark(offer, persons))))
+            await open_to_reader(db, offer.register.table, _mark(offer, persons))
         loaded[offer.register.table] = rows
     return loaded
 
@@ -152,21 +154,11 @@ async def load_registers(sites: Sequence[Site], superuser: str, persons: int) ->
 async def publish_everything(sites: Sequence[Site], superuser: str, secret: str) -> None:
     """Let every owner publish its register as a service of its node."""
     for site in sites:
-        async with await AsyncConnection.connect(database_of(superuser, site.database)) as db:
+        async with await connect(database_of(superuser, site.database)) as db:
             for offer in site.actor.offers:
                 reader = with_account(superuser, READER, secret, site.source_database)
                 found = await find(f"{reader}#public.{offer.register.table}")
                 await store_service(db, offer.service_over(found.source))
-
-
-def reader_secret(superuser: str) -> str:
-    """Make the reading role with a fresh password; returns it."""
-    secret = secrets.token_urlsafe(24)
-    with psycopg.connect(superuser, autocommit=True) as db:
-        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
-        verb = sql.SQL("ALTER" if known else "CREATE")
-        db.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(READER), sql.Literal(secret)))
-    return secret
 
 
 def _node(site: Site, identity: NodeIdentity) -> Node:
@@ -185,12 +177,12 @@ def _node(site: Site, identity: NodeIdentity) -> Node:
     )
 
 
-async def _renew_addresses(db: AsyncConnection, sites: Sequence[Site]) -> None:
+async def _renew_addresses(db: Connection, sites: Sequence[Site]) -> None:
     for site in sites:
         await register.add_node(db, _node(site, identity_of(site.settings, Keyring(site.settings.data))))
 
 
-async def _admit_closed(db: AsyncConnection, member: Member) -> None:
+async def _admit_closed(db: Connection, member: Member) -> None:
     """A ministry that was merged: admitted as it was, then closed with its successor."""
     successor, closed_on = member.successor, member.closed_on
     if successor is None or closed_on is None or await member_by_id(db, successor) is None:
@@ -203,31 +195,15 @@ def _parents_first(members: Iterable[Member]) -> list[Member]:
     return sorted(members, key=lambda member: member.parent is not None)
 
 
-def _make_source(superuser: str, name: str) -> None:
-    with psycopg.connect(superuser, autocommit=True) as db:
-        if db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
-            db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-
-
 def _is_loaded(superuser: str, site: Site, offer: Offer, persons: int) -> bool:
-    try:
-        with psycopg.connect(database_of(superuser, site.source_database)) as db:
-            row = db.execute("SELECT obj_description(to_regclass(%s))", (f"public.{offer.register.table}",)).fetchone()
-    except psycopg.OperationalError:
-        return False
-    return row is not None and row[0] == _mark(offer, persons)
+    comment = table_comment(database_of(superuser, site.source_database), offer.register.table)
+    return comment == _mark(offer, persons)
 
 
 def _mark(offer: Offer, persons: int) -> str:
     """The table's comment: its title, and what it was made from, so that a second start can tell."""
     made = f" [{persons}; {SEED}; {DATA_DAY}]" if offer.register is not UNIT else ""
     return offer.register.title_vi + made
-
-
-def database_of(superuser: str, name: str) -> str:
-    """The account of ``superuser`` on another database of its server."""
-    known = conninfo_to_dict(superuser)
-    return with_account(superuser, str(known["user"]), str(known.get("password", "")), name)
 
 
 def _toml(value: str | bool | Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ class Progress:
     _states: dict[str, tuple[str, str]] = field(default_factory=lambda: dict.fromkeys(STEPS, ("waiting", "")))
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> Generator[None]:
         """Mark ``name`` as running, then as done, or as failed when the block raises."""
         self._note(name, "running")
         begin = time.monotonic()

@@ -5,18 +5,25 @@ The tables stand in the first schema of the connection's search path.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
+import psycopg
 from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict
 
 from lienthong.demo.firms import Firm
 from lienthong.demo.land import Parcel
 from lienthong.demo.places import UnitRow, unit_rows
 from lienthong.demo.population import Person
 from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT, Register
+from lienthong.storage.uri import with_account
+
+READER: Final = "lienthong_reader"
+"""The role through which nodes read the ministries' tables: SELECT, nothing else."""
 
 Database = AsyncConnection[Any]
 """Any row factory does: nothing is read."""
@@ -78,3 +85,55 @@ async def _make_table(db: Database, register: Register) -> None:
                 table, sql.Identifier(column.name), sql.Literal(column.title_vi)
             )
         )
+
+
+def reader_secret(superuser: str) -> str:
+    """Make the reading role, or give it a fresh password; returns the password."""
+    secret = secrets.token_urlsafe(24)
+    with psycopg.connect(superuser, autocommit=True) as db:
+        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
+        verb = sql.SQL("ALTER" if known else "CREATE")
+        db.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(READER), sql.Literal(secret)))
+    return secret
+
+
+def make_database(superuser: str, name: str) -> None:
+    """Make the database ``name`` if it is missing."""
+    with psycopg.connect(superuser, autocommit=True) as db:
+        if db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def table_comment(dsn: str, table: str) -> str | None:
+    """The comment of a table; None when there is no such table or database."""
+    try:
+        with psycopg.connect(dsn) as db:
+            row = db.execute("SELECT obj_description(to_regclass(%s))", (f"public.{table}",)).fetchone()
+    except psycopg.OperationalError:
+        return None
+    return None if row is None else row[0]
+
+
+async def open_to_reader(db: Database, table: str, comment: str) -> None:
+    """Let the reading role read ``table``, and note in its comment what it was made from."""
+    named = sql.Identifier(table)
+    await db.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(named, sql.Identifier(READER)))
+    await db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(named, sql.Literal(comment)))
+
+
+async def somebody_of(db: Database, table: str, column: str, province: str, *, persons_only: bool) -> str:
+    """A code of ``column`` in a row of ``province``, so that a call finds somebody; empty when there is none."""
+    question = sql.SQL("SELECT {} FROM {} WHERE province_code = %s AND {} ORDER BY 1 LIMIT 1").format(
+        sql.Identifier(column),
+        sql.Identifier(table),
+        sql.SQL("length({}) = 12" if persons_only else "true").format(sql.Identifier(column)),
+    )
+    cursor = await db.execute(question, (province,))
+    row = await cursor.fetchone()
+    return str(row[0]) if row else ""
+
+
+def database_of(superuser: str, name: str) -> str:
+    """The account of ``superuser`` on another database of its server."""
+    known = conninfo_to_dict(superuser)
+    return with_account(superuser, str(known["user"]), str(known.get("password", "")), name)

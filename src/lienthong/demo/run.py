@@ -35,15 +35,14 @@ from lienthong.demo.found import (
     Site,
     admit_everybody,
     country_sites,
-    database_of,
     load_registers,
     publish_everything,
-    reader_secret,
     write_anchor,
     write_config,
 )
 from lienthong.demo.progress import Progress
-from lienthong.demo.uses import UseMade, make_uses
+from lienthong.demo.queries import database_of, reader_secret
+from lienthong.demo.uses import CheckReceipt, UseMade, make_uses
 from lienthong.directory.register import add_rule
 from lienthong.errors import Problem, Side
 from lienthong.i18n import Language, T
@@ -73,6 +72,7 @@ class Demo:
     persons: int
     port: int
     language: Language
+    check: CheckReceipt
     quiet: bool = False
     sites: tuple[Site, ...] = ()
     uses: list[UseMade] = field(default_factory=list["UseMade"])
@@ -115,7 +115,7 @@ class Demo:
         with progress.step("agree"):
             asyncio.run(self._agree(superuser))
         with progress.step("uses"):
-            self.uses = asyncio.run(make_uses(self.sites, self.folder))
+            self.uses = asyncio.run(make_uses(self.sites, self.folder, self.check))
         self._write_description()
 
     def stop(self) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from psycopg import AsyncConnection
 
 from lienthong.demo.country import (
     ANALYSIS_SYSTEM,
@@ -28,9 +27,10 @@ from lienthong.demo.country import (
     STATISTICS,
     UNITS,
 )
-from lienthong.demo.found import Site, database_of
+from lienthong.demo.found import Site
 from lienthong.demo.places import HOME_PROVINCE
-from lienthong.verify import verify_receipt
+from lienthong.demo.queries import database_of, somebody_of
+from lienthong.storage.pool import connect
 
 RECEIPT_WAIT_S: Final = 20.0
 HOUSEHOLDS_SQL: Final = """
@@ -85,10 +85,14 @@ class UseMade:
         return asdict(self)
 
 
-async def make_uses(sites: Sequence[Site], folder: Path) -> list[UseMade]:
+CheckReceipt = Callable[[dict[str, Any]], bool]
+"""The separate verifier, given by the command: nothing here knows it."""
+
+
+async def make_uses(sites: Sequence[Site], folder: Path, check: CheckReceipt) -> list[UseMade]:
     """Make all uses, one after the other, and return them with their checked receipts."""
     home = next(site for site in sites if site.actor.member.id == HAI_PHONG)
-    city = _City(sites, home, folder / "receipts")
+    city = _City(sites, home, folder / "receipts", check)
     city.receipts.mkdir(exist_ok=True, mode=0o700)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         person, owner, representative = await _known_people(sites)
@@ -110,6 +114,7 @@ class _City:
     sites: Sequence[Site]
     home: Site
     receipts: Path
+    check: CheckReceipt
 
     @property
     def client_url(self) -> str:
@@ -211,7 +216,7 @@ class _City:
         file = self.receipts / f"{record[:16]}-{writer.settings.node}.json"
         file.write_text(json.dumps(receipt, ensure_ascii=False), "utf-8")
         side = str(json.loads(receipt["record"])["side"])
-        return ReceiptMade(side, writer.settings.node, record, str(file), verify_receipt(receipt).ok)
+        return ReceiptMade(side, writer.settings.node, record, str(file), self.check(receipt))
 
     async def _agreement_of(self, session: aiohttp.ClientSession, service: str) -> str:
         async with session.get(f"{self.home.settings.public_url}/v1/agreements") as answer:
@@ -229,12 +234,8 @@ async def _known_people(sites: Sequence[Site]) -> tuple[str, str, str]:
     for offer, column in ((CITIZEN, "personal_number"), (PARCELS, "owner_code"), (FIRMS, "representative_number")):
         site = next(site for site in sites if offer in site.actor.offers)
         superuser = site.settings.database or ""
-        async with await AsyncConnection.connect(database_of(superuser, site.source_database)) as db:
-            condition = " AND owner_kind <> 'tổ chức'" if offer is PARCELS else ""
-            cursor = await db.execute(
-                f"SELECT {column} FROM {offer.register.table} WHERE province_code = %s{condition} ORDER BY 1 LIMIT 1",  # noqa: S608
-                (HOME_PROVINCE,),
+        async with await connect(database_of(superuser, site.source_database)) as db:
+            found.append(
+                await somebody_of(db, offer.register.table, column, HOME_PROVINCE, persons_only=offer is PARCELS)
             )
-            row = await cursor.fetchone()
-        found.append(str(row[0]) if row else "")
     return found[0], found[1], found[2]

@@ -254,7 +254,7 @@ def _client(value: str | None) -> str:
             mend=T("Name the calling system: X-Road-Client: instance/class/member/subsystem."),
         )
     read = _identifier(value, 3, 4, XRoadClientMissing)
-    assert read is not None  # noqa: S101 - a value was given
+    assert read is not None  # noqa: S101 - only None gives None
     return read
 
 

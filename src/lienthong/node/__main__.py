@@ -55,7 +55,7 @@ async def run(role: str, config: Path) -> None:
 
 async def _watch_parent(stopping: asyncio.Event) -> None:
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells only by the number
         await asyncio.sleep(1.0)
     stopping.set()
 

@@ -7,14 +7,13 @@ what one side signed is never lost because the other did not answer.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final, cast
 
 import orjson
-from psycopg_pool import AsyncConnectionPool
 
 from lienthong.agreements import queries
 from lienthong.agreements.answer import Refusal, approve_request, refuse_request
@@ -34,7 +33,7 @@ from lienthong.i18n import T
 from lienthong.node.local import KeptDirectory
 from lienthong.node.prepare import local_keys, tls_files
 from lienthong.storage.keyring import Keyring
-from lienthong.storage.pool import open_pool
+from lienthong.storage.pool import Pool, open_pool
 
 NOTICE: Final = "agreements"
 """Name of the path ``/x1/agreements`` on the peer listener."""
@@ -58,7 +57,7 @@ class NotOurMember(Problem):
 class Desk:
     """Where a node's officers and other nodes make agreements."""
 
-    pool: AsyncConnectionPool
+    pool: Pool
     directory: KeptDirectory
     keys: Mapping[MemberId, LocalKey]
     link: PeerLink
@@ -168,7 +167,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings, dsn: str) -> AsyncIterator[Desk]:
+async def open_desk(settings: Settings, dsn: str) -> AsyncGenerator[Desk]:
     """The desk of a node for one command: ``dsn`` is an account of the node's database."""
     keyring = Keyring(settings.data)
     directory = KeptDirectory(settings)

@@ -32,12 +32,12 @@ from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.signed import PeerLink
 from lienthong.node.desk import Desk
+from lienthong.node.health import readiness
 from lienthong.node.live import Live
 from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
 from lienthong.node.prepare import local_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
-from lienthong.node.health import readiness
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.node.supervise import sandbox_socket
 from lienthong.query.operations import Planner

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import psycopg
-
 from lienthong.access import queries as log_queries
 from lienthong.errors import Problem
 from lienthong.node.local import Local
+from lienthong.storage.pool import DatabaseFailed
 
 STALE_DIRECTORY = timedelta(minutes=10)
 
@@ -20,7 +19,7 @@ async def readiness(local: Local) -> tuple[bool, dict[str, str]]:
         async with local.pool.connection(timeout=2.0) as db:
             await log_queries.newest_checkpoint(db)
         found["database"] = "ok"
-    except (psycopg.Error, OSError, TimeoutError) as away:
+    except (DatabaseFailed, OSError, TimeoutError) as away:
         found["database"] = type(away).__name__
     try:
         local.directory.look()

@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import aiohttp
-import psycopg
 import structlog
 
 from lienthong.access import queries
 from lienthong.access.seen import SeenMessages
 from lienthong.access.sequence import Sequencer
-from lienthong.config import Settings
 from lienthong.agreements.rules import follow_rules
+from lienthong.config import Settings
 from lienthong.directory.document import DirectoryMalformed, Snapshot
 from lienthong.directory.follow import Follower
 from lienthong.directory.publish import publish_directory
@@ -28,6 +27,7 @@ from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
 from lienthong.node.supervise import sandbox_socket
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.objects import ObjectStore
+from lienthong.storage.pool import connect
 from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
 from lienthong.tables.sandbox import Keeper
 
@@ -65,7 +65,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
 async def sequence_log(local: Local) -> None:
     """Give records their places, as long as this process holds the sequencer's lock."""
     sequencer = Sequencer(local.files, local.keyring.ed25519(LOG_KEY))
-    async with await psycopg.AsyncConnection.connect(local.dsns.app) as db:
+    async with await connect(local.dsns.app) as db:
         while not await queries.take_sequencer_lock(db):
             await db.commit()
             await asyncio.sleep(1.0)
@@ -80,7 +80,7 @@ async def sequence_log(local: Local) -> None:
 async def follow_directory(local: Local) -> None:
     """Fetch, verify and keep the directory; the last good version stays when anything is wrong."""
     anchor = local.settings.directory_anchor
-    while anchor is None or not anchor.exists():
+    while anchor is None or not anchor.exists():  # noqa: ASYNC110 - the file tells nobody when it appears
         await asyncio.sleep(FIRST_DIRECTORY_WAIT_S)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         follower = Follower(

@@ -45,4 +45,4 @@ class Live:
         async with self._local.pool.connection() as db:
             services = {service.id: service for service in await all_services(db)}
             await self.index.reload(db)
-        self._services = services
+        self._services = {str(name): service for name, service in services.items()}

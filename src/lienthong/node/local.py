@@ -8,9 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool
 
 from lienthong.access.log import LogFiles
 from lienthong.access.receipt import ReceiptMaker
@@ -23,12 +21,13 @@ from lienthong.node.prepare import LOG_KEY, log_origin
 from lienthong.node.supervise import read_dsns
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.objects import ObjectStore
-from lienthong.storage.pool import open_pool
+from lienthong.storage.pool import DatabaseFailed, Pool, open_pool, wait_for_notices
 from lienthong.storage.provision import DatabaseDsns
 from lienthong.trust.seal import Seal
 
 log = structlog.get_logger("lienthong.node")
 POLL_S = 0.5
+QUIET_S = 4.0
 
 
 class NoDirectory(Problem):
@@ -86,7 +85,7 @@ class Local:
     settings: Settings
     keyring: Keyring
     dsns: DatabaseDsns
-    pool: AsyncConnectionPool
+    pool: Pool
     directory: KeptDirectory
     files: LogFiles
     seal: Seal
@@ -112,20 +111,15 @@ async def open_local(settings: Settings, *, connections: int = 4) -> Local:
 
 
 async def listen(dsn: str, channels: tuple[str, ...], changed: Callable[[], Awaitable[None]]) -> None:
-    """Call ``changed`` at every notice on ``channels`` and every five seconds, for as long as the process runs.
+    """Call ``changed`` at every notice on ``channels`` and every few seconds, for as long as the process runs.
 
     The regular look covers notices missed while the database was away.
     """
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-                for channel in channels:
-                    await connection.execute(f"LISTEN {channel}")
-                while True:
-                    await changed()
-                    async for _ in connection.notifies(timeout=5.0, stop_after=1):
-                        pass
-        except (psycopg.Error, OSError) as failed:
+            async for _ in wait_for_notices(dsn, channels, QUIET_S):
+                await changed()
+        except (DatabaseFailed, OSError) as failed:
             log.warning("database.away", error=type(failed).__name__)
             await asyncio.sleep(1.0)
 

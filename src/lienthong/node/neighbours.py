@@ -1,6 +1,6 @@
 """Asking the other nodes of the directory what they publish, for the national node's pages.
 
-Promises: no node is asked more than once a second, however many people look; a page waits half a second at most; a
+Promises: no node is asked more than once a second, however many people look; a page waits one second at most; a
 node that does not answer is shown as silent with what was last known of it.
 """
 
@@ -22,7 +22,7 @@ from lienthong.node.published import NotAsPublished, read_agreements, read_servi
 
 log = structlog.get_logger("lienthong.public")
 EVERY_S: Final = 1.0
-PATIENCE_S: Final = 0.5
+PATIENCE_S: Final = 1.0
 """How long a page waits for answers under way; later ones are in the next page."""
 TIMEOUT_S: Final = 2.0
 """A node that takes longer is silent."""

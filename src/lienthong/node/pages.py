@@ -13,8 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
-from psycopg import AsyncConnection
-
 from lienthong.access import queries as log_queries
 from lienthong.agreements import queries as agreement_queries
 from lienthong.agreements.reading import parse_agreement
@@ -31,6 +29,7 @@ from lienthong.node.queries import checkpoint_signed_at, reading
 from lienthong.node.sheets import Standing, agreement_page, checkpoint_view, entry_of_leaf, record_page
 from lienthong.node.starting import FILE, StartFile
 from lienthong.portal.models import AgreementPage, CheckpointView, Home, Name, RecordPage
+from lienthong.storage.pool import Connection
 
 V = TypeVar("V")
 OWN_EVERY_S: Final = 0.2
@@ -67,9 +66,9 @@ class Renewed(Generic[V]):
 class NodePages:
     """The portal's questions, answered for one node.  Belongs to one event loop; ``close`` it there."""
 
-    def __init__(self, local: Local) -> None:
+    def __init__(self, local: Local, *, neighbours: Neighbours | None = None) -> None:
         self._local = local
-        self._neighbours = Neighbours()
+        self._neighbours = neighbours or Neighbours()
         self._starting = StartFile(local.settings.data.parent / FILE)
         self._own = Renewed(self._read_own, OWN_EVERY_S)
         self._counts = Renewed(self._read_counts, OWN_EVERY_S, share=COUNT_SHARE)
@@ -174,7 +173,7 @@ class NodePages:
         async with reading(self._local.pool) as db:
             return tuple(await log_queries.counts(db))
 
-    async def _own_agreements(self, db: AsyncConnection) -> tuple[SignedAgreement, ...]:
+    async def _own_agreements(self, db: Connection) -> tuple[SignedAgreement, ...]:
         """The agreements that count; one whose document this program does not understand is left out."""
         current = {row.digest: row for row in await agreement_queries.current_agreements(db)}
         unread = [digest for digest in current if digest not in self._parsed]
@@ -189,7 +188,7 @@ class NodePages:
             for digest, signed in self._parsed.items()
         )
 
-    async def _checkpoint(self, db: AsyncConnection) -> CheckpointView | None:
+    async def _checkpoint(self, db: Connection) -> CheckpointView | None:
         newest = await log_queries.newest_checkpoint(db)
         at = await checkpoint_signed_at(db, newest[0]) if newest else None
         if newest is None or at is None:

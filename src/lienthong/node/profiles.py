@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 import orjson
-from psycopg_pool import AsyncConnectionPool
 
 from lienthong.access.gate import NoAgreement, refusal
 from lienthong.access.models import Use
@@ -23,6 +22,7 @@ from lienthong.config import Settings
 from lienthong.directory.models import MemberId, SystemId
 from lienthong.exchange.signed import Incoming, Message, PeerLink, RefusedByProvider
 from lienthong.i18n import T
+from lienthong.storage.pool import Pool
 from lienthong.tables.share import make_profile, table_name
 
 NOTICE: Final = "profiles"
@@ -36,7 +36,7 @@ class ProfileOffice:
     """The provider's side: makes profiles under agreements of this node's members."""
 
     settings: Settings
-    pool: AsyncConnectionPool
+    pool: Pool
     index: AgreementIndex
     services: Callable[[], list[Service]]
 

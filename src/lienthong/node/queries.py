@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from lienthong.i18n import T
+from lienthong.storage.pool import Connection, Pool
 from lienthong.storage.provision import DatabaseUnavailable
 
 PATIENCE_S = 3.0
@@ -18,7 +17,7 @@ PATIENCE_S = 3.0
 
 
 @asynccontextmanager
-async def reading(pool: AsyncConnectionPool) -> AsyncGenerator[AsyncConnection]:
+async def reading(pool: Pool) -> AsyncGenerator[Connection]:
     """A connection for one public answer.  Raises DatabaseUnavailable when there is none, or when it breaks."""
     try:
         async with pool.connection(timeout=PATIENCE_S) as db:
@@ -27,7 +26,7 @@ async def reading(pool: AsyncConnectionPool) -> AsyncGenerator[AsyncConnection]:
         raise DatabaseUnavailable(T("The node's database does not answer."), mend=T("Try again in a moment.")) from away
 
 
-async def checkpoint_signed_at(db: AsyncConnection, size: int) -> datetime | None:
+async def checkpoint_signed_at(db: Connection, size: int) -> datetime | None:
     """When the checkpoint of exactly ``size`` records was signed, or None when there is none of that size."""
     cursor = await db.execute("SELECT at FROM checkpoint WHERE size = %s", (size,))
     row = await cursor.fetchone()

@@ -18,7 +18,7 @@ from lienthong.access.models import Use
 from lienthong.agreements.policy import Decision
 from lienthong.catalog.models import Service
 from lienthong.config import Settings
-from lienthong.directory.models import MemberId, SystemId, member_of
+from lienthong.directory.models import MemberId, ServiceId, SystemId, member_of
 from lienthong.exchange.consume import Consumer, Wish
 from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.parts import Parts
@@ -137,7 +137,7 @@ class Questions:
                 for service in await self._offered(consumer, system)
             ]
         tables = {service.id: service for service in listed if service.kind == "table"}
-        return tables[find_service(name, tables, own)]
+        return tables[ServiceId(find_service(name, tables, own))]
 
     async def _offered(self, consumer: SystemId, system: SystemId) -> tuple[Service, ...]:
         if MemberId(member_of(system)) in self._parts.keys and member_of(system) == member_of(consumer):

@@ -1,7 +1,7 @@
 """``lienthong serve``: one parent that starts a node's processes, watches them and ends them in order.
 
-Order of start: database, schema, then gateway, web and jobs side by side; the jobs keep the sandbox.  On SIGTERM or SIGINT the gateway
-and the web stop taking new work and drain; the database, when it is ours, goes last.
+Order of start: database, schema, then gateway, web and jobs side by side; the jobs keep the sandbox.
+On SIGTERM or SIGINT the gateway and the web stop taking new work and drain; the database, when it is ours, goes last.
 """
 
 from __future__ import annotations

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
+import psycopg
 import psycopg_pool
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
@@ -33,3 +36,26 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8, timeout_s
             seconds=round(timeout_s, 1),
         ) from late
     return pool
+
+
+DatabaseFailed = psycopg.Error
+"""Whatever the database or the way to it answers instead of a result."""
+
+
+async def connect(dsn: str, *, autocommit: bool = False) -> Connection:
+    """One connection of its own; the caller closes it, best by ``async with``."""
+    return await AsyncConnection.connect(dsn, autocommit=autocommit)
+
+
+async def wait_for_notices(dsn: str, channels: tuple[str, ...], quiet_s: float) -> AsyncGenerator[None]:
+    """Once at the start, then after every notice on ``channels`` and after ``quiet_s`` seconds without any.
+
+    Ends only with the connection's error (DatabaseFailed, OSError): the caller waits a little and begins again.
+    """
+    async with await connect(dsn, autocommit=True) as connection:
+        for channel in channels:
+            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        while True:
+            yield
+            async for _ in connection.notifies(timeout=quiet_s, stop_after=1):
+                pass

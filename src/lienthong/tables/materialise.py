@@ -16,12 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
-
 from lienthong.catalog.models import Service, TableSource
 from lienthong.directory.models import ServiceId
 from lienthong.i18n import T
+from lienthong.storage.pool import Pool
 from lienthong.tables.jobs import table_argument
 from lienthong.tables.limits import Limits
 from lienthong.tables.models import TableFile, TableVersion, View, check_row_filter, shown_fields, view_digest
@@ -57,9 +55,7 @@ class Storage:
 class Materialiser:
     """Gives the current files of a table under a view, making them when there are none.  One event loop only."""
 
-    def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection], storage: Storage, sandbox: Sandbox, sources: Sources
-    ) -> None:
+    def __init__(self, pool: Pool, storage: Storage, sandbox: Sandbox, sources: Sources) -> None:
         self.storage = storage
         self._pool = pool
         self._sandbox = sandbox

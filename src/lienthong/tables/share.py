@@ -13,12 +13,11 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from psycopg import AsyncConnection
-
 from lienthong.catalog.models import Service
 from lienthong.directory.models import SystemId
 from lienthong.errors import Problem
 from lienthong.i18n import T
+from lienthong.storage.pool import Connection
 from lienthong.tables.models import Profile
 from lienthong.tables.queries import keep_profile, profile_by_token_hash
 
@@ -77,7 +76,7 @@ def table_name(service: Service) -> TableName:
 
 
 async def make_profile(
-    db: AsyncConnection, *, agreement: str, system: SystemId, purpose: str | None, expires: datetime, endpoint: str
+    db: Connection, *, agreement: str, system: SystemId, purpose: str | None, expires: datetime, endpoint: str
 ) -> dict[str, object]:
     """Make a profile and give its file's content as JSON values; the token is shown here and never again.
 
@@ -97,7 +96,7 @@ async def make_profile(
     }
 
 
-async def profile_of_token(db: AsyncConnection, token: str, now: datetime) -> Profile:
+async def profile_of_token(db: Connection, token: str, now: datetime) -> Profile:
     """The profile whose token this is.  Raises ProfileUnknown, ProfileExpired."""
     profile = await profile_by_token_hash(db, _hash(token)) if token else None
     if profile is None:

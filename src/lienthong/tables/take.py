@@ -13,11 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
-
 from lienthong.catalog.models import Field, Service
 from lienthong.i18n import T
+from lienthong.storage.pool import Pool
 from lienthong.tables.materialise import Materialiser
 from lienthong.tables.models import Profile, Reading, TableFile, TableVersion, View, shown_fields, view_digest
 from lienthong.tables.queries import (
@@ -99,7 +97,7 @@ class Taking:
 
     def __init__(
         self,
-        pool: AsyncConnectionPool[AsyncConnection],
+        pool: Pool,
         gate: Gate,
         materialiser: Materialiser,
         signer: AddressSigner,

@@ -75,9 +75,8 @@ def open_document(envelope: bytes, resolve: ResolveKey) -> bytes:
 
 def detached_jws(payload: bytes, key: EllipticCurvePrivateKey, keyid: str) -> str:
     """ES256 over ``payload``, which is not inside: ``<header>..<signature>`` (RFC 7515, appendix F)."""
-    # joserfc costs 0.16 s to import; the gateway signs no agreement and must not pay for it.
-    from joserfc import jws
-    from joserfc.jwk import ECKey
+    from joserfc import jws  # costs 0.16 s: the gateway signs no agreement and must not pay for it
+    from joserfc.jwk import ECKey  # as the line above
 
     compact = jws.serialize_compact(
         {"alg": "ES256", "kid": keyid}, payload, ECKey.import_key(key), algorithms=["ES256"]
@@ -92,8 +91,8 @@ def verify_detached_jws(payload: bytes, jws: str, key: EllipticCurvePublicKey) -
     Only ES256 with the two header members ``alg`` and ``kid`` is taken; the payload may not be inside.
     """
     from joserfc.errors import JoseError  # as above: 0.16 s that only those who read agreements pay
-    from joserfc.jwk import ECKey
-    from joserfc.jws import deserialize_compact
+    from joserfc.jwk import ECKey  # as the line above
+    from joserfc.jws import deserialize_compact  # as the line above
 
     header, _, rest = jws.partition(".")
     inside, _, signature = rest.partition(".")
