@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from lienthong.errors import Problem
+from lienthong.exchange import xroad_errors
 from lienthong.exchange.answer import PeerUnreachable
 from lienthong.exchange.backend import ServiceTimeout
 from lienthong.exchange.xroad import XRoadClientMissing
@@ -91,6 +93,11 @@ def test_both_spellings_and_the_status_of_either(camel: str, snake: str, status:
     assert styled(camel, "camel") == camel
     assert styled(camel, "snake") == snake
     assert status_of(camel) == status_of(snake) == status
+
+
+def test_every_kind_that_is_mapped_is_one_of_ours() -> None:
+    source = "".join(path.read_text() for path in Path(xroad_errors.__file__).parent.parent.rglob("*.py"))
+    assert [kind for kind in TYPES if source.count(f'"{kind}"') < 2] == []
 
 
 def test_every_word_we_use_is_one_of_xroads() -> None:
