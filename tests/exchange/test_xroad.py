@@ -15,6 +15,7 @@ from lienthong.exchange.xroad import (
     answer_headers,
     asked_instance,
     asked_service_code,
+    check_security_server,
     encoded_id,
     read_call,
     request_hash,
@@ -184,6 +185,20 @@ def test_what_a_client_says_about_its_call_is_read() -> None:
     )
     assert (call.id, call.user_id, call.issue) == ("mine", "VN001099012345", "HS-1")
     assert (call.represented_party, call.security_server) == ("COM/0101243150", "VN/GOV/G01/s%2Fs")
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [(None, True), (b"VN/GOV/G01/nut-g01", True), (b"VN/GOV/G01/nut-g02", False), (b"VN/GOV/H24/nut-g01", False)],
+)
+def test_a_server_that_does_not_serve_the_provider_is_refused(asked: bytes | None, served: bool) -> None:
+    call = read(headers=[CLIENT, *([(b"x-road-security-server", asked)] if asked else [])])
+    if served:
+        check_security_server(call, "VN/GOV/G01", "nut-g01")
+        return
+    with pytest.raises(Problem) as refused:
+        check_security_server(call, "VN/GOV/G01", "nut-g01")
+    assert refused.value.kind == "xroad-security-server"
 
 
 def test_ids_are_made_where_the_client_gave_none_and_its_request_id_is_replaced() -> None:

@@ -2,7 +2,7 @@
 
 Pure functions.  Promises: an existing X-Road client works unmodified; where X-Road's specification and code differ,
 the code is followed, since that is what clients were tested against.  Sources: PR-REST 1.0 and, where they differ,
-the behaviour of X-Road 7 (``docs/protocols.md``).
+the behaviour of X-Road 7 (``docs/protocols/xroad.md``).
 """
 
 from __future__ import annotations
@@ -168,6 +168,20 @@ def read_call(
         issue=_last(fields, b"x-road-issue"),
         represented_party=_identifier(_last(fields, b"x-road-represented-party"), 1, 2, XRoadRequestRefused),
     )
+
+
+def check_security_server(call: XRoadCall, operator: str, node: str) -> None:
+    """Raise XRoadServerUnknown if the call insists on another server than the provider's node.
+
+    A node is named like a Security Server: its operator's three parts and its own id.
+    """
+    if call.security_server is not None and call.security_server != f"{operator}/{node}":
+        raise XRoadServerUnknown(
+            T("The provider is not served by the Security Server {server}."),
+            mend=T("Leave X-Road-Security-Server out, or name the provider's node: {node}."),
+            server=call.security_server[:200],
+            node=f"{operator}/{node}",
+        )
 
 
 def request_hash(call: XRoadCall, body: bytes) -> str:
