@@ -225,15 +225,16 @@ class Maker:
         rng = self._rng
         used = [self._use(0)]
         written = self._from(used[0])
-        for place in range(1, rng.randrange(2, 4)):
+        for place in range(1, rng.choice([2, 2, 3])):
             other = self._use(place)
-            on = rng.choice([f"{used[-1].key} = {other.key}", f"{used[0].alias}.commune = {other.alias}.commune"])
-            on = f"{on} AND {used[0].key} = {other.key}"
-            if rng.random() < 0.5:
+            on = f"{rng.choice(used).key} = {other.key}"
+            if place == 1 and rng.random() < 0.3:
+                on = f"{used[0].alias}.commune = {other.alias}.commune AND {other.key} < '000000000050'"
+            if rng.random() < 0.4:
                 on += f" AND {self._condition([other])}"
             if rng.random() < 0.3:
                 on += f" AND {self._condition([rng.choice(used)])}"
-            side = rng.choice(["JOIN", "JOIN", "LEFT JOIN", "LEFT OUTER JOIN", "RIGHT JOIN", "FULL JOIN", "INNER JOIN"])
+            side = rng.choice(["JOIN", "INNER JOIN", "LEFT JOIN", "LEFT OUTER JOIN", "RIGHT JOIN", "FULL JOIN"])
             if rng.random() < 0.15:
                 written += f", {self._from(other)}"
             else:
@@ -242,7 +243,24 @@ class Maker:
         if ", " in written:
             keys = " AND ".join(f"{used[0].key} = {one.key}" for one in used[1:])
             return used, f"{written} WHERE {keys} AND {self._condition(used)}"
+        if rng.random() < 0.4:
+            return used, f"{written} WHERE {self._absent(rng.choice(used))}"
         return used, written + self._where(used)
+
+    def _absent(self, used: Used) -> str:
+        """A condition that holds for the rows an outer join makes up."""
+        rng = self._rng
+        text, number = rng.choice(used.columns("text")), rng.choice(used.columns("number"))
+        return rng.choice(
+            [
+                f"{rng.choice(used.columns())} IS NULL",
+                f"coalesce({number}, 0) < 3",
+                f"{text} IS DISTINCT FROM 'M'",
+                f"({number} > 100 OR {text} IS NULL)",
+                f"NOT ({number} IS NOT NULL)",
+                f"coalesce({text}, 'x') = 'x' AND {self._condition([used])}",
+            ]
+        )
 
     def _joined(self) -> Made:
         used, source = self._join()
