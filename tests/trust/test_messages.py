@@ -17,6 +17,7 @@ from tests.trust.messages_profile import (
     DIRECTORY,
     NONCE,
     NOW,
+    PROVIDER,
     PROVIDER_ID,
     ARequest,
     answer_to,
@@ -324,6 +325,23 @@ def test_an_answer_to_a_request_with_the_same_nonce_but_another_signature_is_ref
 
     with pytest.raises(messages.BadSignature):
         check_answer(mine, answer_to(other))
+
+
+def test_an_answer_must_repeat_the_nonce_of_its_request():
+    request = ARequest().signed()
+    signed = messages.sign_response(
+        PROVIDER,
+        PROVIDER_ID,
+        status=200,
+        headers=ANSWER_FIELDS,
+        request_signature_header=request.headers["signature"],
+        nonce=NONCE[::-1],
+        created=NOW,
+    )
+    headers = {**ANSWER_FIELDS, "signature-input": signed.signature_input, "signature": signed.signature}
+
+    with pytest.raises(messages.BadSignature):
+        check_answer(request, headers)
 
 
 @pytest.mark.parametrize("name", messages.RESPONSE_FIELDS)
