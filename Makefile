@@ -8,8 +8,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-clients
+# What follows the command of `make demo`; or of one benchmark: make bench BENCHES=records ARGS="--seconds 1"
 ARGS ?=
-PYTEST_ARGS ?=
+BENCHES ?= policy records bulk nodes
+PYTEST_# What follows the command of `make demo`; or of one benchmark: make bench BENCHES=records ARGS="--seconds 1"
+ARGS ?=
+BENCHES ?= policy records bulk nodes
 PIP := -m pip --disable-pip-version-check --no-input -q
 
 LINT := lint-types lint-ratchets lint-form lint-layers
@@ -44,7 +48,7 @@ lint-layers:
 	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/installed-test clients
-	$(BIN)/python -m bench $(ARGS)
+	@for each in $(BENCHES); do echo "## $$each"; $(BIN)/python bench/$$each.py $(ARGS) || exit 1; done
 
 clients: $(CLIENTS)/installed
 
