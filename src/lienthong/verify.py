@@ -805,7 +805,7 @@ def _facts(report: Report) -> Iterator[str]:
         yield f"{record['consumer']} <- {record['resource']}"
         yield f"{record['at']}  {record['way']}  {record['outcome']}  {record['side']}  {record['node']}"
         if report.facts["synthetic"]:
-            yield "Dữ liệu tổng hợp, theo lời biên nhận / Synthetic data, says the receipt"
+            yield "Dữ liệu giả lập, theo lời biên nhận / Synthetic data, says the receipt"
     if tree := report.facts.get("tree"):
         yield f"{tree.origin}  {tree.size} bản ghi / records  {tree.root.hex()}"
     if scan := report.facts.get("scan"):

@@ -42,7 +42,7 @@ def test_every_column_has_titles_in_both_languages_and_synthetic_registers_say_s
     assert all(column.title_vi and column.title_en for column in register.columns)
     assert register.key in [column.name for column in register.columns]
     assert register.synthetic == ("synthetic" in [column.name for column in register.columns])
-    assert register.synthetic == ("dữ liệu tổng hợp" in register.title_vi)
+    assert register.synthetic == ("dữ liệu giả lập" in register.title_vi)
     assert [field.name for field in register.fields()] == [column.name for column in register.columns]
 
 

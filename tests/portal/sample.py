@@ -174,7 +174,7 @@ STARTING = m.Home(
         steps=(
             m.Step(m.Name("Cơ sở dữ liệu của năm nút", "The five nodes' databases"), "done"),
             m.Step(
-                m.Name("20.000 người tổng hợp, thửa đất và doanh nghiệp", "20,000 synthetic persons"), "done", "2,1 s"
+                m.Name("20.000 người giả lập, thửa đất và doanh nghiệp", "20,000 synthetic persons"), "done", "2,1 s"
             ),
             m.Step(m.Name("Năm nút kết nối", "Five nodes"), "running"),
             m.Step(m.Name("Thỏa thuận và chữ ký", "Agreements and signatures"), "waiting"),

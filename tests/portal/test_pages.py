@@ -86,7 +86,7 @@ async def test_every_page_names_its_language_and_leads_to_the_same_page_in_the_o
 
 @pytest.mark.parametrize("address", EVERY_PAGE)
 async def test_every_page_about_invented_people_says_so(visitor: Browser, address: str):
-    label = "Synthetic data" if address.startswith("/en") else "Dữ liệu tổng hợp"
+    label = "Synthetic data" if address.startswith("/en") else "Dữ liệu giả lập"
 
     assert label in Seen((await visitor.get(address)).text).text
 

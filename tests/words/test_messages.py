@@ -66,7 +66,7 @@ def test_a_catalogue_reads_back_as_it_was_written(tmp_path: Path):
 
 
 def test_the_program_speaks_vietnamese_by_default_and_english_on_request():
-    assert translate("Synthetic data", "vi") == "Dữ liệu tổng hợp"
+    assert translate("Synthetic data", "vi") == "Dữ liệu giả lập"
     assert translate("Synthetic data", "en") == "Synthetic data"
     assert translate("at most {count} uses a day", "vi", count="10.000") == "tối đa 10.000 lần mỗi ngày"
 

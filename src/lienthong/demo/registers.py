@@ -62,11 +62,11 @@ class Register:
 
 _COMMUNE = Column("commune_code", "string", "Mã xã, phường, đặc khu", "Commune code")
 _PROVINCE = Column("province_code", "string", "Mã tỉnh, thành phố", "Province code")
-_SYNTHETIC = Column("synthetic", "boolean", "Dữ liệu tổng hợp", "Synthetic")
+_SYNTHETIC = Column("synthetic", "boolean", "Dữ liệu giả lập", "Synthetic")
 
 PERSON: Final = Register(
     "person",
-    "Công dân (dữ liệu tổng hợp)",
+    "Công dân (dữ liệu giả lập)",
     "Citizens (synthetic)",
     "personal_number",
     (
@@ -87,7 +87,7 @@ PERSON: Final = Register(
 
 PARCEL: Final = Register(
     "parcel",
-    "Thửa đất (dữ liệu tổng hợp)",
+    "Thửa đất (dữ liệu giả lập)",
     "Land parcels (synthetic)",
     "parcel_id",
     (
@@ -106,7 +106,7 @@ PARCEL: Final = Register(
 
 FIRM: Final = Register(
     "firm",
-    "Doanh nghiệp (dữ liệu tổng hợp)",
+    "Doanh nghiệp (dữ liệu giả lập)",
     "Enterprises (synthetic)",
     "enterprise_code",
     (

@@ -118,6 +118,10 @@ class Demo:
             self.uses = asyncio.run(make_uses(self.sites, self.folder, self.check))
         self._write_description()
 
+    def postgres_pid(self) -> int | None:
+        """The database server's process, for those who measure."""
+        return self._postgres.pid if self._postgres else None
+
     def stop(self) -> None:
         """End every process that was started, the database last."""
         for node in self._nodes.values():
@@ -130,6 +134,7 @@ class Demo:
             except subprocess.TimeoutExpired:
                 node.kill()
                 node.wait()
+        self._nodes.clear()
         if self._postgres:
             self._postgres.stop()
         if self._lock is not None:
@@ -181,7 +186,7 @@ class Demo:
         for n, actor in enumerate(actors(datetime.now(UTC).date())):
             before = known.get(actor.node, (0, 0, 0))
             chosen = [_free(port, taken) for port in before]
-            if n == 0:
+            if n == 0 and self.port:
                 chosen[0] = self.port
             ports[actor.node] = (chosen[0], chosen[1], chosen[2])
         return ports
@@ -235,7 +240,7 @@ class Demo:
                             await add_rule(db, rule)
                     continue
                 async with open_desk(home.settings, database_of(superuser, home.database)) as asking:
-                    await asking.request(terms, "Liên thông phục vụ thủ tục hành chính và thống kê (dữ liệu tổng hợp)")
+                    await asking.request(terms, "Liên thông phục vụ thủ tục hành chính và thống kê (dữ liệu giả lập)")
                 for pid in await desk.requests():
                     await desk.approve(pid, terms.provider)
         await self._wait_for_rule(home, superuser)

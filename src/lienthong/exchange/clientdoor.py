@@ -18,7 +18,7 @@ import structlog
 
 from lienthong.access.gate import NoAgreement
 from lienthong.config import Client
-from lienthong.directory.models import SystemId, read_service_id
+from lienthong.directory.models import SystemId, member_of, read_service_id
 from lienthong.errors import Problem, Side
 from lienthong.exchange.answer import Headers
 from lienthong.exchange.consume import Consumer, Used, Wish
@@ -27,9 +27,16 @@ from lienthong.exchange.listen import read_body
 from lienthong.exchange.metaservices import Metaservices
 from lienthong.exchange.parts import Parts
 from lienthong.exchange.peerdoor import send_answer
-from lienthong.exchange.provide import UnknownService
+from lienthong.exchange.provide import PROBLEM_HEADER, UnknownService
 from lienthong.exchange.signed import JSON_TYPE, PROBLEM_TYPE
-from lienthong.exchange.xroad import XRoadCall, XRoadClientMissing, answer_headers, asked_instance, read_call
+from lienthong.exchange.xroad import (
+    XRoadCall,
+    XRoadClientMissing,
+    answer_headers,
+    asked_instance,
+    check_security_server,
+    read_call,
+)
 from lienthong.exchange.xroad import request_hash as hash_of
 from lienthong.exchange.xroad_errors import XRoadError, plain_error, xroad_error, xroad_type
 from lienthong.i18n import T
@@ -141,7 +148,7 @@ class ClientDoor:
             status, fields, body = await (self._r1(arrived) if xroad else self._other(arrived))
         except Exception as failure:  # the one place where anything of this listener becomes an answer
             status, fields, body = self._failed(failure, headers, xroad=xroad)
-        await send_answer(send, status, fields, b"" if http["method"] == "HEAD" else body)
+        await send_answer(send, status, fields, body)
 
     async def _r1(self, arrived: Arrived) -> Reply:
         call = read_call(arrived.method, arrived.target, arrived.headers, instance=self._parts.settings.instance)
@@ -152,7 +159,7 @@ class ClientDoor:
         read_service_id(call.service)
         used = await self._use(call, client, arrived)
         answer = used.answer
-        if (answer.header(b"content-type") or b"").startswith(PROBLEM_TYPE.encode()):
+        if answer.header(PROBLEM_HEADER.encode()) is not None:
             failed = self._provider_problem(answer.body, arrived.values(b"accept"))
             if failed is not None:
                 return failed.status, [*failed.headers, (b"lienthong-record", used.record.encode())], failed.body
@@ -160,6 +167,9 @@ class ClientDoor:
         return answer.status, [*fields, (b"lienthong-record", used.record.encode())], answer.body
 
     async def _use(self, call: XRoadCall, client: Client, arrived: Arrived) -> Used:
+        if call.security_server is not None:
+            serving = self._parts.snapshot().serving_node(member_of(call.service))
+            check_security_server(call, serving.operator, serving.id)
         extra = call.extra
         content_type = extra.pop("content-type", JSON_TYPE)
         wish = Wish(

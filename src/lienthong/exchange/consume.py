@@ -18,7 +18,7 @@ from lienthong.directory.models import SystemId, member_of
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer
 from lienthong.exchange.parts import Parts
-from lienthong.exchange.provide import is_plain_target
+from lienthong.exchange.provide import PROBLEM_HEADER, is_plain_target
 from lienthong.exchange.signed import JSON_TYPE, Exchanged, Message
 from lienthong.trust.seal import commitment, new_salt
 
@@ -181,6 +181,7 @@ def outcome_of(exchanged: Exchanged | None, problem: Problem | None) -> tuple[Ou
     if exchanged is None:
         return "failed", "no-answer"
     answer = exchanged.answer
-    if (answer.header(b"content-type") or b"").startswith(b"application/problem+json"):
-        return ("refused" if answer.status < 500 else "failed"), "provider-problem"
+    told = answer.header(PROBLEM_HEADER.encode())
+    if told is not None:
+        return ("refused" if answer.status < 500 else "failed"), told.decode("ascii", "replace")[:64]
     return "permitted", None

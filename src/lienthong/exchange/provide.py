@@ -39,6 +39,8 @@ from lienthong.trust.seal import commitment, new_salt
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 PREFIX = b"/x1/"
+PROBLEM_HEADER = "lienthong-problem"
+"""Set by a node on its own problems alone: a back end's fields of this family are dropped, so it can not imitate one."""
 
 
 class UnknownService(Refused):
@@ -229,7 +231,9 @@ class Provider:
         status, headers, body = await self._parts.call_backend(service, incoming, rest)
         content_type = headers.pop("content-type", "application/octet-stream")
         if status >= 300:
-            return Done(status, body, content_type, headers)
+            # An error's body has no published fields: where the agreement limits any, or persons are concerned, it stays.
+            withheld = service.personal or decision.fields is not None or decision.masks
+            return Done(status, b"" if withheld else body, content_type, headers)
         persons: tuple[tuple[str, str], ...] = ()
         if service.personal:
             persons = persons_in(service, parsed(body))
@@ -311,7 +315,7 @@ def view_of(decision: Decision) -> View:
 def problem_done(problem: Problem) -> Done:
     """A problem as an answer's body."""
     status = problem.answer_status if isinstance(problem, RefusedByProvider) else problem.status
-    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE)
+    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE, {PROBLEM_HEADER: problem.kind})
 
 
 def is_plain_target(target: bytes, service: str) -> bool:
