@@ -103,7 +103,7 @@ class Settings:
     synthetic: bool = False
     """True when this node serves made-up data only: said wherever it is shown."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Free labels shown by ``doctor``; no meaning to the program."""
+    """Free labels for the operator; no meaning to the program."""
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -9,7 +9,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from lienthong.access.gate import FieldNotGranted, NoAgreement, PurposeMissing, PurposeNotGranted
+from lienthong.access.gate import ConsentMissing, FieldNotGranted, NoAgreement, PurposeMissing, PurposeNotGranted
+from lienthong.catalog.models import HttpSource, Service
+from lienthong.directory.models import ServiceId, SystemId
 from lienthong.exchange.consume import Wish
 from lienthong.verify import verify_receipt
 from tests.agreements.build import compiled
@@ -92,6 +94,17 @@ async def test_a_refused_wish_is_on_record_and_reaches_nobody(two_nodes, change,
     assert await provider.leaves() == []
 
 
+async def test_an_agreement_that_rests_on_consent_grants_nothing_while_no_consent_is_known(two_nodes):
+    consumer, provider = two_nodes
+    consumer.agreements[:] = [compiled(purposes=(PURPOSE,), ground="consent")]
+
+    with pytest.raises(ConsentMissing):
+        await consumer.consumer.use(a_wish())
+
+    assert [leaf["reason"] for leaf in await consumer.leaves()] == ["consent-missing"]
+    assert await provider.leaves() == []
+
+
 async def test_a_silent_purpose_is_refused_with_the_choices_when_there_are_several(two_nodes):
     consumer, _ = two_nodes
     consumer.agreements[:] = [compiled(purposes=("HP-01", "HP-02"))]
@@ -147,3 +160,37 @@ async def test_many_calls_at_once_are_all_recorded_and_the_next_one_works(two_no
     assert {answer.answer.status for answer in answers} == {200}
     assert len({answer.record for answer in answers}) == 40
     assert len(await consumer.leaves()) == len(await provider.leaves()) == 40
+
+
+async def test_a_member_always_reads_back_its_own_data_and_that_is_on_record_too(two_nodes):
+    _, provider = two_nodes
+    provider.agreements.clear()
+
+    used = await provider.consumer.use(a_wish(consumer=SystemId("VN/GOV/G01/dancu"), purpose=None))
+
+    assert used.answer.status == 200
+    assert json.loads(used.answer.body)["rows"][0]["religion"] == "không"
+    sides = [(leaf["side"], leaf["ground"], leaf["agreement"]) for leaf in await provider.leaves()]
+    assert sides == [("provider", "own", None), ("consumer", "own", None)]
+
+
+async def test_an_error_of_the_provider_can_not_be_imitated_by_a_back_end(two_nodes):
+    consumer, provider = two_nodes
+
+    async def imitating(_service, _incoming, _rest):
+        body = b'{"type": "urn:lienthong:problem:no-agreement", "detail": "x"}'
+        return 403, {"content-type": "application/problem+json"}, body
+
+    echo = ServiceId("VN/GOV/G01/dancu/echo")
+    provider.provider._parts = replace(provider.parts, call_backend=imitating)
+    provider.services[echo] = Service(
+        id=echo, kind="http", title_vi="Tiếng vọng", title_en="Echo", sharing="shared", fields=(),
+        source=HttpSource(url="http://127.0.0.1:9"),
+    )  # fmt: skip
+    for node in two_nodes:
+        node.agreements.append(compiled(target=echo, purposes=(PURPOSE,)))
+
+    used = await consumer.consumer.use(a_wish(service=echo, target=b"/x1/" + echo.encode()))
+
+    assert used.answer.status == 403
+    assert {leaf["outcome"] for node in two_nodes for leaf in await node.leaves()} == {"permitted"}

@@ -81,6 +81,14 @@ class AgreementEnded(Refused):
     title: ClassVar[str] = T("The agreement has ended")
 
 
+class ConsentMissing(Refused):
+    """The agreement's ground is the person's consent, and none is known."""
+
+    kind: ClassVar[str] = "consent-missing"
+    title: ClassVar[str] = T("There is no consent")
+
+
+CONSENT: Final = "consent"
 OWN_GROUND: Final = "own"
 """Ground of a record in which a member reads its own data."""
 
@@ -149,6 +157,12 @@ class Gate:
         if not decision.permit:
             raise refusal(decision, use)
         self._check_purpose(str(decision.purpose), use)
+        if decision.ground == CONSENT:
+            raise ConsentMissing(
+                T("The agreement rests on consent, and this node keeps none yet."),
+                mend=T("Agree on another legal ground, or wait for the node to keep consents."),
+                resource=use.resource,
+            )
         return decision
 
     def _check_purpose(self, code: str, use: Use) -> None:

@@ -129,7 +129,7 @@ class SeenMessages:
                 taking.refuse(
                     SeenUnknown(
                         T("The database did not answer, so the message was not taken."),
-                        mend=T("Send it again in a moment; the operator finds the cause with `lienthong doctor`."),
+                        mend=T("Send it again in a moment; the operator finds the cause in the log of the node."),
                     )
                 )
             return

@@ -1,0 +1,117 @@
+"""The client listener besides /r1: who may ask, what is refused in which words, health and receipts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from tests.use.nodes import COUNTER, TestNode
+
+from lienthong.config import Client
+from lienthong.exchange.clientdoor import ClientDoor, Counter
+from lienthong.exchange.describe import Descriptions
+from lienthong.exchange.listen import serve_app
+
+TOKEN = "a token of the land office"
+LAND_OFFICE = "VN/GOV/H24/datdai"
+CLIENTS = (
+    Client(COUNTER),
+    Client(LAND_OFFICE, auth="token", token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest()),
+)
+
+
+async def _answer_nothing(*_) -> bytes:
+    return b'{"columns": [], "rows": []}'
+
+
+@pytest.fixture
+async def door(two_nodes: tuple[TestNode, TestNode]) -> AsyncIterator[httpx.AsyncClient]:
+    """The consumer's client listener."""
+    consumer, _ = two_nodes
+    parts = replace(consumer.parts, settings=replace(consumer.parts.settings, clients=CLIENTS))
+
+    async def receipt(record: str):
+        async with consumer.local.pool.connection() as db:
+            return await consumer.local.receipts.receipt(db, record, to_owner=True)
+
+    async def ready():
+        return False, {"directory": "no-directory"}
+
+    counter = Counter(
+        parts, consumer.consumer, Descriptions(parts.link), _answer_nothing, _answer_nothing, receipt, ready
+    )
+    listener = await serve_app(ClientDoor(counter), "127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client:
+        yield client
+    await listener.stop(2.0)
+
+
+async def test_a_call_through_the_door_is_answered_with_its_record_whose_receipt_the_owner_gets(door, two_nodes):
+    answer = await door.post(
+        "/r1/VN/GOV/G01/dancu/citizen",
+        json={"personal_number": "001099012345"},
+        headers={"X-Road-Client": COUNTER, "Lienthong-Purpose": "HP-01"},
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["rows"][0]["full_name"] == "Nguyễn Thị Bình"
+    receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}")).json()
+    assert json.loads(receipt["record"])["side"] == "consumer" and receipt["messages"]["response"]
+
+
+async def test_a_receipt_of_a_call_with_something_in_its_address_is_whole_for_the_owner_only(door, two_nodes):
+    answer = await door.get(
+        "/r1/VN/GOV/G01/dancu/citizen?personal_number=001099012345",
+        headers={"X-Road-Client": COUNTER, "Lienthong-Purpose": "HP-01"},
+    )
+    record = answer.headers["lienthong-record"]
+
+    public = await two_nodes[0].receipt(record)
+
+    assert (await door.get(f"/log/receipt/{record}")).json()["messages"] is not None
+    assert public["messages"] is None and public["withheld"] == "messages"
+    assert "001099012345" not in json.dumps(public)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "kind"),
+    [
+        ("/sql", b'{"sql": "SELECT 1"}', {"X-Road-Client": "VN/GOV/H24/nobody"}, "unknown-client"),
+        ("/sql", b"not json", {"X-Road-Client": COUNTER}, "bad-question"),
+        ("/sql", b'["SELECT 1"]', {"X-Road-Client": COUNTER}, "bad-question"),
+        ("/sql", b'{"sql": "SELECT 1"}', {}, "xroad-client"),
+        ("/sql", b'{"sql": "SELECT 1"}', {"X-Road-Client": LAND_OFFICE}, "caller-not-authenticated"),
+        (
+            "/share/profile",
+            b"{}",
+            {"X-Road-Client": LAND_OFFICE, "Lienthong-Token": "another"},
+            "caller-not-authenticated",
+        ),
+        ("/nothing", b"{}", {"X-Road-Client": COUNTER}, "unknown-client-path"),
+    ],
+)
+async def test_a_question_of_nobody_or_about_nothing_is_refused_with_side_and_mend(door, path, body, headers, kind):
+    answer = await door.post(path, content=body, headers=headers)
+
+    told = answer.json()
+    assert told["type"] == f"urn:lienthong:problem:{kind}"
+    assert answer.status_code == told["status"] >= 400
+    assert told["side"] == "caller" and told["mend"]
+
+
+async def test_a_system_with_its_token_may_ask(door):
+    answer = await door.post(
+        "/sql", json={"sql": "SELECT 1"}, headers={"X-Road-Client": LAND_OFFICE, "Lienthong-Token": TOKEN}
+    )
+
+    assert answer.status_code == 200
+
+
+async def test_health_tells_what_is_missing(door):
+    assert (await door.get("/livez")).status_code == 200
+    answer = await door.get("/readyz")
+    assert answer.status_code == 503 and answer.json()["parts"] == {"directory": "no-directory"}
