@@ -41,6 +41,8 @@ class Running:
 
     port: int
     pids: dict[str, int]
+    echo_port: int
+    """Where the back end listens, for others to use it beside."""
 
 
 @contextlib.contextmanager
@@ -58,7 +60,7 @@ def running(stack: str) -> Iterator[Running]:
             pids[role] = process.pid
         for port in ports.values():
             _wait_for(port)
-        yield Running(ports["consumer"], pids)
+        yield Running(ports["consumer"], pids, ports["echo"])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
