@@ -217,6 +217,14 @@ def test_there_is_no_consistency_proof_from_nothing_or_backwards(old, new):
         merkle.consistency_proof(get_hash, old, new)
 
 
+@pytest.mark.parametrize("digest", [b"", b"short", bytes(33)])
+def test_what_is_no_hash_is_not_even_its_own_root(digest):
+    with pytest.raises(WrongProof):
+        verify_inclusion(digest, 0, 1, [], digest)
+    with pytest.raises(WrongProof):
+        verify_consistency(1, 1, [], digest, digest)
+
+
 def test_a_stored_frontier_goes_on_where_it_stopped():
     for cut in range(LARGEST):
         before = merkle.Frontier()

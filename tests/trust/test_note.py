@@ -136,6 +136,25 @@ def test_an_altered_note_is_refused(case, change):
         opened(change(SIGNED))
 
 
+@pytest.mark.parametrize("spell", [lambda line: line[:-1], lambda line: line + "=", lambda line: " " + line])
+def test_a_signature_spelt_otherwise_is_refused(spell):
+    text, _, line = SIGNED.decode().rstrip("\n").rpartition(" ")
+
+    with pytest.raises(NoteRefused):
+        opened(f"{text} {spell(line)}\n".encode())
+
+
+def test_bits_that_carry_nothing_must_be_nought():
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    text = SIGNED.decode()
+    last = text[-3]  # 68 bytes in base64: 91 letters, of which the last carries four bits, one sign of padding
+    other = text[:-3] + letters[letters.index(last) + 1] + text[-2:]
+    assert base64.b64decode(other.split(" ")[-1]) == base64.b64decode(text.split(" ")[-1])
+
+    with pytest.raises(NoteRefused):
+        opened(other.encode())
+
+
 def test_a_good_checkpoint_of_another_log_is_refused():
     other = note.sign_checkpoint(Checkpoint("other.example/log", 1, bytes(32)), KEY, ORIGIN)
 

@@ -98,6 +98,14 @@ def test_a_proof_of_another_form_or_place_is_refused(case, change):
         verified(change(TEXT))
 
 
+def test_a_path_longer_than_any_tree_is_high_is_not_even_read():
+    longest, longer = (proof.write_proof(0, [bytes(32)] * count, NOTE) for count in (64, 65))
+
+    assert len(proof.parse_proof(longest).path) == 64
+    with pytest.raises(WrongProof):
+        proof.parse_proof(longer)
+
+
 def test_a_proof_does_not_hold_for_another_entry_log_or_key():
     with pytest.raises(WrongProof):
         verified(TEXT, merkle.leaf_hash(b"entry 5"))

@@ -158,6 +158,7 @@ def _message_changes(receipt: Receipt, role: str) -> Iterator[tuple[str, Receipt
     yield f"{role} key of a stranger", put(jwk=jwk, keyid=key_id(jwk))
     signed = base64.b64encode(es256.sign(stranger, base.encode())).decode()
     yield f"{role} signed by a stranger", put(jwk=jwk, keyid=key_id(jwk), signature=signed)
+    yield f"{role} signed by a stranger in the member's name", put(jwk=jwk, signature=signed)
     renamed = base.replace(message["keyid"], key_id(jwk))
     signed = base64.b64encode(es256.sign(stranger, renamed.encode())).decode()
     yield (

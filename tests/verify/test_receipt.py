@@ -149,6 +149,28 @@ def test_a_provider_that_rewrites_record_and_log_is_always_caught():
         assert "response-fits" in broken(anchored(receipt)) or "record-form" in broken(anchored(receipt)), name
 
 
+def test_the_provider_is_the_one_whose_service_it_is():
+    forged = dict(rewritten_by_the_log(COUNTRY, RECEIPTS["consumer"]))["record provider"]
+
+    assert broken(verify.verify_receipt(forged)) == {"request-fits"}
+
+
+@pytest.mark.parametrize("field", ["peer_record", "response_signature_digest"])
+def test_a_providers_record_that_names_its_own_answer_is_refused(field):
+    country = Country()
+    _, receipt = country.use()
+    value = "ab" * 32 if field == "peer_record" else "sha-256:" + "ab" * 32
+    changed = with_record(receipt, json.loads(receipt["record"]) | {field: value})
+    message = changed["messages"]["response"]
+    base = base64.b64decode(message["base"]).decode().replace(receipt["record_hash"], changed["record_hash"])
+    raw = es256.sign(country.provider.key, base.encode())
+    message |= {"base": base64.b64encode(base.encode()).decode(), "signature": base64.b64encode(raw).decode()}
+    country.provider.append(changed["record"].encode())
+    changed["proof"] = country.provider.proof(changed["record"].encode())
+
+    assert broken(verify.verify_receipt(changed)) == {"response-fits"}
+
+
 def test_an_answer_of_another_use_does_not_fit():
     first, _ = COUNTRY.use()
     second, _ = COUNTRY.use()
