@@ -21,7 +21,7 @@ from lienthong.directory.document import Contents
 from lienthong.directory.models import MemberId, ServiceId
 from lienthong.exchange.listen import Listener, serve_app
 from lienthong.node.local import Local, open_local
-from lienthong.node.neighbours import Neighbours
+from lienthong.node.neighbours import Neighbours, ask_everything, ask_services
 from lienthong.node.pages import NodePages
 from lienthong.node.public import public_routes
 from lienthong.node.supervise import write_dsns
@@ -163,9 +163,9 @@ class Country:
         return next(site for site in self.sites if member in site.local.settings.members)
 
 
-def patient() -> Neighbours:
+def patient(local: Local) -> Neighbours:
     """Neighbours that wait for every answer, so that no test depends on how fast the machine is."""
-    return Neighbours(timeout_s=60.0, patience_s=60.0)
+    return Neighbours(ask_everything if local.settings.national else ask_services, timeout_s=60.0, patience_s=60.0)
 
 
 def a_contents(locals_: Sequence[Local]) -> Contents:
@@ -208,7 +208,7 @@ async def open_country(databases: Sequence[DatabaseDsns], folder: Path) -> Async
     opened = await open_locals(databases, folder)
     key, contents = generate_es256(), a_contents(opened)
     publish(opened, contents, folder, key)
-    sites = [Site(await start_node(local), NodePages(local, neighbours=patient()), None) for local in opened]
+    sites = [Site(await start_node(local), NodePages(local, neighbours=patient(local)), None) for local in opened]
     police = sites[2]
     with psycopg.connect(police.local.dsns.owner, autocommit=True) as source:
         source.execute(PEOPLE)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lienthong.access.gate import PurposeNotGranted
+from lienthong.access.models import Record
 from lienthong.portal.models import Name
 from lienthong.verify import verify_receipt
 from tests.agreements.build import END, an_agreement
 from tests.node_pages.country import CITIZEN, NATIONAL, citizen_terms
-from tests.use.nodes import POLICE
+from tests.use.nodes import COUNTER, POLICE, PURPOSE
 from tests.use.test_use import PERSON, a_wish
 
 
@@ -94,8 +96,46 @@ async def test_an_ordinary_node_speaks_for_itself_alone(country):
 
     assert [line.node for line in home.members] == ["nut-h24"]
     assert [[link.side for link in line.records] for line in home.uses] == [["consumer"]]
-    # It knows the register only by the id in its own agreement: the title is the provider's to tell.
+
+
+async def test_an_ordinary_node_calls_what_it_uses_by_the_title_its_provider_gives_it(country):
+    used = await country.use(a_wish())
+
+    home = await country.province.pages.home()
+    record = await country.province.pages.record(used.record)
+    agreement = await country.province.pages.agreement(home.agreements[0].digest)
+
+    assert home.uses[0].title == home.agreements[0].title == record.line.title == Name("Công dân", "Citizens")
+    assert "religion" in [field.name for field in agreement.permissions[0].fields]
+
+
+async def test_without_the_providers_word_a_service_is_called_by_its_id(country):
+    await country.use(a_wish())
+    await country.police.silence()
+
+    home = await country.province.pages.home()
+
     assert home.uses[0].title == Name(CITIZEN, CITIZEN)
+
+
+async def test_a_reading_that_was_opened_and_closed_is_one_use_with_the_later_record(country):
+    site, opened = country.police, datetime.now(UTC)
+    reading = Record(
+        side="provider", exchange_id="rdg-1", at=opened, node="nut-g01", consumer=COUNTER, provider=POLICE,
+        resource=CITIZEN, way="table", purpose=PURPOSE, ground=None, agreement=None, decision_digest=None,
+        outcome="permitted", reason="opened", rows=206,
+    )  # fmt: skip
+    closed = replace(reading, at=opened + timedelta(minutes=1), reason="closed", bytes=4711)
+    hashes = [await site.node.parts.writer.append(record, {}) for record in (reading, closed)]
+    await site.node.sequence()
+
+    home = await country.national.pages.home()
+
+    (line,) = home.uses
+    assert home.uses_by_way == (("table", 1),)
+    assert (line.outcome, line.reason, line.rows, line.bytes) == ("permitted", None, 206, 4711)
+    assert (opened - line.at) < timedelta(milliseconds=1)
+    assert [link.record_hash for link in line.records] == [hashes[1].hex()]
 
 
 async def test_an_agreement_between_others_is_listed_once_and_leads_to_its_provider(country):

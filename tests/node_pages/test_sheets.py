@@ -74,7 +74,8 @@ async def test_the_document_on_the_page_is_what_both_sides_signed(country):
         assert verify_detached_jws(document, line.jws, snapshot.public_key(key.keyid)) == line.keyid
 
 
-async def test_a_node_that_knows_no_schema_shows_the_fields_the_terms_name(country):
+async def test_without_a_published_schema_the_fields_are_those_the_terms_name(country):
+    await country.police.silence()
     digest = await kept(country, an_agreement(OTHER, **citizen_terms()))
 
     page = await country.province.pages.agreement(digest)

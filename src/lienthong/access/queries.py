@@ -196,6 +196,14 @@ async def entries_of_exchange(db: AsyncConnection, exchange_id: str) -> list[Ent
 
 
 async def counts(db: AsyncConnection) -> list[tuple[str, str, str, int]]:
-    """Entries counted by side, way and outcome."""
-    cursor = await db.execute("SELECT side, way, outcome, count(*) FROM entry GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    """Uses counted by side, way and outcome; the second record of one that was opened first is not a second use."""
+    cursor = await db.execute(
+        """
+        SELECT side, way, outcome, count(*)
+          FROM entry
+         WHERE reason IS DISTINCT FROM 'closed'
+         GROUP BY 1, 2, 3
+         ORDER BY 1, 2, 3
+        """
+    )
     return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]

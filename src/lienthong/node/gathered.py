@@ -95,17 +95,23 @@ class Gathered:
 
 
 def gather(
-    now: datetime, snapshot: Snapshot | None, own: NodeFacts, others: Sequence[NodeFacts], *, synthetic: bool
+    now: datetime,
+    snapshot: Snapshot | None,
+    own: NodeFacts,
+    others: Sequence[NodeFacts],
+    *,
+    described: Sequence[Service] = (),
+    synthetic: bool,
 ) -> Gathered:
-    """The facts of all nodes, indexed."""
+    """The facts of all nodes, indexed; ``described`` are services of nodes of which nothing else is shown."""
     nodes = (own, *others)
     services: dict[str, Service] = {}
     agreements: dict[str, SignedAgreement] = {}
+    for service in (*(service for facts in nodes for service in facts.services), *described):
+        services.setdefault(service.id, service)
+        if service.dataset:
+            services.setdefault(service.dataset, service)
     for facts in nodes:
-        for service in facts.services:
-            services.setdefault(service.id, service)
-            if service.dataset:
-                services.setdefault(service.dataset, service)
         for signed in facts.agreements:
             known = agreements.setdefault(signed.agreement.digest, signed)
             if signed.ends != known.ends and signed.over(now):

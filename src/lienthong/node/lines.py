@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final, cast
 
 from lienthong.access.models import Outcome, Way
@@ -28,12 +29,15 @@ def use_lines(gathered: Gathered) -> tuple[UseLine, ...]:
         for entry in facts.entries:
             # One question in SQL may use several services in one exchange: each is a use of its own.
             uses.setdefault((entry.exchange_id, entry.resource), []).append((facts, entry))
-    newest = sorted(uses.values(), key=lambda records: max(entry.at for _, entry in records), reverse=True)
+    newest = sorted(uses.values(), key=_begun, reverse=True)
     return tuple(use_line(gathered, records) for records in newest[:MOST_USES])
 
 
 def use_line(gathered: Gathered, records: Sequence[Written]) -> UseLine:
-    """One use as all its ``records`` together tell it; where they differ, the worse outcome counts."""
+    """One use as all its ``records`` together tell it; where they differ, the worse outcome counts.
+
+    A use that was opened and is closed later leaves two records on one side: the later one is linked.
+    """
     by_side = {entry.side: (facts, entry) for facts, entry in sorted(records, key=lambda record: record[1].at)}
     told = [entry for _, entry in sorted(by_side.values(), key=lambda record: _ORDER[record[1].side], reverse=True)]
     worst = max(told, key=lambda entry: _SEVERITY[entry.outcome])
@@ -42,7 +46,7 @@ def use_line(gathered: Gathered, records: Sequence[Written]) -> UseLine:
     consumer = member_of(best_known.consumer)
     return UseLine(
         exchange_id=best_known.exchange_id,
-        at=min(entry.at for entry in told),
+        at=_begun(records),
         way=cast("Way", best_known.way),
         consumer=gathered.member_name(consumer),
         provider=gathered.member_name(best_known.provider),
@@ -51,7 +55,7 @@ def use_line(gathered: Gathered, records: Sequence[Written]) -> UseLine:
         purpose=gathered.purpose_name(best_known.purpose),
         purpose_code=best_known.purpose,
         outcome=cast("Outcome", worst.outcome),
-        reason=worst.reason,
+        reason=None if worst.outcome == "permitted" else worst.reason,
         rows=next((entry.rows for entry in told if entry.rows is not None), None),
         bytes=next((entry.bytes for entry in told if entry.bytes is not None), None),
         agreement_digest=plain_digest(digest) if digest else None,
@@ -62,6 +66,10 @@ def use_line(gathered: Gathered, records: Sequence[Written]) -> UseLine:
         ),
         synthetic=gathered.is_synthetic(best_known.resource),
     )
+
+
+def _begun(records: Sequence[Written]) -> datetime:
+    return min(entry.at for _, entry in records)
 
 
 def record_link(base: str, entry: Entry, *, proved: bool = True) -> RecordLink:

@@ -1,4 +1,4 @@
-"""Asking the other nodes of the directory what they publish, for the national node's pages.
+"""Asking other nodes what they publish: the national node all of them, any other its partners for their services.
 
 Promises: no node is asked more than once a second, however many people look; a page waits one second at most; a
 node that does not answer is shown as silent with what was last known of it.
@@ -7,9 +7,10 @@ node that does not answer is shown as silent with what was last known of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -32,6 +33,12 @@ LARGE: Final = 4 * 1024 * 1024
 """Most bytes read of one answer."""
 
 
+Get = Callable[[str, int], Awaitable[bytes | None]]
+"""The body of a node's answer at a path, of at most so many bytes; None when it does not answer so."""
+Ask = Callable[[Get, Snapshot, Node, NodeFacts], Awaitable[NodeFacts]]
+"""The facts after one round of questions, from those before; what is not answered stays as it was."""
+
+
 @dataclass(slots=True)
 class _Watch:
     """One node as last seen, and the asking under way."""
@@ -47,7 +54,17 @@ class _Watch:
 class Neighbours:
     """The other nodes' facts.  Belongs to one event loop; ``close`` it there."""
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        ask: Ask | None = None,
+        *,
+        every_s: float = EVERY_S,
+        timeout_s: float = TIMEOUT_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """``ask`` is what a node is asked at most once in ``every_s``: everything, unless told otherwise."""
+        self._ask_node = ask or ask_everything
+        self._every_s = every_s
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._watches: dict[tuple[str, str], _Watch] = {}
@@ -83,7 +100,7 @@ class Neighbours:
     def _ask_when_due(self, snapshot: Snapshot, node: Node, key: tuple[str, str]) -> None:
         now = asyncio.get_running_loop().time()
         known = self._watches.get(key)
-        if known and (not known.asking.done() or now - known.asked < EVERY_S):
+        if known and (not known.asking.done() or now - known.asked < self._every_s):
             return
         asking = asyncio.create_task(self._ask(snapshot, node, key))
         if known:
@@ -94,42 +111,12 @@ class Neighbours:
     async def _ask(self, snapshot: Snapshot, node: Node, key: tuple[str, str]) -> None:
         watch = self._watches[key]
         try:
-            watch.facts = await self._asked(snapshot, node, watch.facts)
+            watch.facts = await self._ask_node(partial(self._get, watch.facts.base), snapshot, node, watch.facts)
         except Exception as failed:  # a task's root: whatever a node sends must not end the others' asking
             log.error("neighbour.unreadable", node=node.id, error=type(failed).__name__)
             watch.facts = replace(watch.facts, health="silent")
         finally:
             watch.rounds += 1
-
-    async def _asked(self, snapshot: Snapshot, node: Node, before: NodeFacts) -> NodeFacts:
-        """The facts after one round of questions, all at once; what is not answered stays as it was."""
-        alive, uses, services, agreements, checkpoint = await asyncio.gather(
-            self._get(before.base, "/livez", SMALL),
-            self._get(before.base, f"/v1/uses?limit={SHOWN_USES}", LARGE),
-            self._get(before.base, "/v1/services", LARGE),
-            self._get(before.base, "/v1/agreements", LARGE),
-            self._get(before.base, "/log/checkpoint", SMALL),
-        )
-        if alive is None:
-            return replace(before, health="silent")
-        covered = None if checkpoint is None else read_size(checkpoint, node)
-        after = replace(before, health="starting", log_size=before.log_size if covered is None else covered)
-        if uses is None or services is None or agreements is None:
-            return after
-        known = {signed.agreement.digest: signed for signed in before.agreements}
-        try:
-            entries, counts = read_uses(uses, node, datetime.now(UTC))
-            return replace(
-                after,
-                health="serving",
-                services=read_services(services, node),
-                # Off the loop: checking the signatures of hundreds of agreements takes a while, the first time.
-                agreements=await asyncio.to_thread(read_agreements, agreements, node, snapshot, known),
-                entries=entries,
-                counts=counts,
-            )
-        except NotAsPublished:
-            return after
 
     async def _get(self, base: str, path: str, limit: int) -> bytes | None:
         """The body of a 200 of at most ``limit`` bytes; None for anything else."""
@@ -158,3 +145,45 @@ class Neighbours:
                 raise_for_status=False,
             )
         return self._session
+
+
+async def ask_everything(get: Get, snapshot: Snapshot, node: Node, before: NodeFacts) -> NodeFacts:
+    """All that a node publishes about itself."""
+    alive, uses, services, agreements, checkpoint = await asyncio.gather(
+        get("/livez", SMALL),
+        get(f"/v1/uses?limit={SHOWN_USES}", LARGE),
+        get("/v1/services", LARGE),
+        get("/v1/agreements", LARGE),
+        get("/log/checkpoint", SMALL),
+    )
+    if alive is None:
+        return replace(before, health="silent")
+    covered = None if checkpoint is None else read_size(checkpoint, node)
+    after = replace(before, health="starting", log_size=before.log_size if covered is None else covered)
+    if uses is None or services is None or agreements is None:
+        return after
+    known = {signed.agreement.digest: signed for signed in before.agreements}
+    try:
+        entries, counts = read_uses(uses, node, datetime.now(UTC))
+        return replace(
+            after,
+            health="serving",
+            services=read_services(services, node),
+            # Off the loop: checking the signatures of hundreds of agreements takes a while, the first time.
+            agreements=await asyncio.to_thread(read_agreements, agreements, node, snapshot, known),
+            entries=entries,
+            counts=counts,
+        )
+    except NotAsPublished:
+        return after
+
+
+async def ask_services(get: Get, snapshot: Snapshot, node: Node, before: NodeFacts) -> NodeFacts:
+    """What a node offers: enough to call its services by their titles."""
+    services = await get("/v1/services", LARGE)
+    if services is None:
+        return replace(before, health="silent")
+    try:
+        return replace(before, health="serving", services=read_services(services, node))
+    except NotAsPublished:
+        return before

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
@@ -19,12 +19,13 @@ from lienthong.agreements.reading import parse_agreement
 from lienthong.agreements.records import CurrentAgreement, StoredDocument
 from lienthong.catalog.queries import all_services
 from lienthong.directory.document import Snapshot
+from lienthong.directory.models import Node
 from lienthong.errors import Problem
 from lienthong.node.facts import Count, NodeFacts, SignedAgreement
 from lienthong.node.gathered import Gathered, gather
 from lienthong.node.lines import agreement_lines, member_lines, use_lines, uses_by_way
 from lienthong.node.local import Local
-from lienthong.node.neighbours import SHOWN_USES, Neighbours
+from lienthong.node.neighbours import SHOWN_USES, Neighbours, ask_services
 from lienthong.node.queries import checkpoint_signed_at, reading
 from lienthong.node.sheets import Standing, agreement_page, checkpoint_view, entry_of_leaf, record_page
 from lienthong.node.starting import FILE, StartFile
@@ -33,6 +34,7 @@ from lienthong.storage.pool import Connection
 
 V = TypeVar("V")
 OWN_EVERY_S: Final = 0.2
+TITLES_EVERY_S: Final = 30.0
 COUNT_SHARE: Final = 0.05
 """Counting a long log takes seconds: it may not take more than this share of the time."""
 
@@ -68,7 +70,10 @@ class NodePages:
 
     def __init__(self, local: Local, *, neighbours: Neighbours | None = None) -> None:
         self._local = local
-        self._neighbours = neighbours or Neighbours()
+        # The national node shows the country; any other only needs the names of what it uses.
+        self._neighbours = neighbours or (
+            Neighbours() if local.settings.national else Neighbours(ask_services, every_s=TITLES_EVERY_S)
+        )
         self._starting = StartFile(local.settings.data.parent / FILE)
         self._own = Renewed(self._read_own, OWN_EVERY_S)
         self._counts = Renewed(self._read_counts, OWN_EVERY_S, share=COUNT_SHARE)
@@ -148,11 +153,16 @@ class NodePages:
     async def _gathered(self) -> Gathered:
         settings, snapshot = self._local.settings, self._snapshot()
         own = await self._own.value()
-        others: tuple[NodeFacts, ...] = ()
-        if settings.national and snapshot is not None:
+        told: tuple[NodeFacts, ...] = ()
+        if snapshot is not None:
             nodes = [node for node in snapshot.contents.nodes if node.id != settings.node]
-            others = await self._neighbours.facts(snapshot, nodes)
-        return gather(datetime.now(UTC), snapshot, own, others, synthetic=settings.synthetic)
+            asked = nodes if settings.national else _providers(nodes, own)
+            told = await self._neighbours.facts(snapshot, asked)
+        now, synthetic = datetime.now(UTC), settings.synthetic
+        if settings.national:
+            return gather(now, snapshot, own, told, synthetic=synthetic)
+        described = [service for facts in told for service in facts.services]
+        return gather(now, snapshot, own, (), described=described, synthetic=synthetic)
 
     async def _read_own(self) -> NodeFacts:
         counts = await self._counts.value()
@@ -195,6 +205,12 @@ class NodePages:
             return None
         size, root, _ = newest
         return checkpoint_view(self._local.files.origin, self._local.files.verifier_key, size, root, at)
+
+
+def _providers(nodes: Sequence[Node], own: NodeFacts) -> list[Node]:
+    """The nodes that act for the providers of our agreements."""
+    members = {signed.agreement.terms.provider for signed in own.agreements}
+    return [node for node in nodes if members.intersection(node.members)]
 
 
 def _signed(stored: StoredDocument, ended_at: datetime | None, *, accepted: bool) -> SignedAgreement:
