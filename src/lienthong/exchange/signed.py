@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, cast
+from typing import ClassVar, cast, get_args
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -68,7 +68,9 @@ class RefusedByProvider(Problem):
 
     def __init__(self, body: Mapping[str, object], status: int) -> None:
         super().__init__(str(body.get("detail", "")), mend=str(body.get("mend", "")))
-        self.body = dict(body)
+        side = body.get("side")
+        # The body may be unsigned: what decides how it is passed on does not come from it unread.
+        self.body = dict(body) | {"status": status, "side": side if side in get_args(Side) else self.side}
         self.answer_status = status
 
     def as_dict(self, language: object = None) -> dict[str, object]:
@@ -310,9 +312,10 @@ def sealed_answer(
 def _unsigned(answer: Answer) -> Problem:
     """What an unsigned answer means: a node that refused us as strangers, or no node of ours at all."""
     try:
-        body = cast("dict[str, object]", orjson.loads(answer.body))
+        said: object = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        body = {}
+        said = None
+    body = cast("dict[str, object]", said) if isinstance(said, dict) else {}
     if str(body.get("type", "")).startswith("urn:lienthong:problem:") and answer.status >= 400:
         return RefusedByProvider(body, answer.status)
     return AnswerNotProven(
