@@ -20,6 +20,7 @@ from lienthong.tables.jobs import scan_arguments, table_argument
 from lienthong.tables.limits import Limits
 from lienthong.tables.models import Condition, View, ViewNotApplicable
 from lienthong.tables.sandbox import Sandbox
+from lienthong.tables.scan import FEW_ROWS
 from tests.tables.people import citizens, in_csv, in_parquet, in_postgres, people
 
 COUNT = 3000
@@ -181,3 +182,32 @@ async def test_a_table_larger_than_the_memory_allowed_ends_as_a_problem(
         )
 
     assert failed.value.kind == "sandbox-memory"
+
+
+@pytest.mark.parametrize("rows", [3, FEW_ROWS * 2], ids=["few", "many"])
+async def test_awkward_texts_and_nulls_survive_both_ways_out_of_postgresql(
+    rows: int, sandbox: Sandbox, database: DatabaseDsns
+) -> None:
+    texts = ["", "\\N", '"', "a,b", "line\nend\r\n", "\\.", " ", "Hải Phòng", "''", "\t", "NULL", "x" * 100_000, None]
+    with psycopg.connect(database.owner) as owner:
+        owner.execute("CREATE TABLE awkward (number text)")
+        with owner.cursor() as cursor:
+            cursor.executemany("INSERT INTO awkward VALUES (%s)", [(text,) for text in texts])
+        owner.execute("INSERT INTO awkward SELECT 'n' || n FROM generate_series(1, %s) n", (rows,))
+        owner.execute("GRANT SELECT ON awkward TO PUBLIC")
+    with psycopg.connect(database.owner, autocommit=True) as owner:
+        owner.execute("ANALYZE awkward")
+    source = in_postgres(database.owner, 1)
+    service = citizens(
+        replace(source, dsn=database.app, relation="public.awkward", columns=(("number", "text"),)),
+        fields=citizens(source).fields[:1], lookup=("number",), key=(),
+    )  # fmt: skip
+
+    found = await answer(
+        sandbox, service, View(), "SELECT number FROM \"g01.c\" WHERE number NOT LIKE 'n%' OR number IS NULL"
+    )
+    [[total]] = [row.values() for row in await answer(sandbox, service, View(), 'SELECT count(*) FROM "g01.c"')]
+
+    assert sorted(str(row["number"]) for row in found) == sorted(str(text) for text in texts)
+    assert total == len(texts) + rows
+    assert sum(row["number"] is None for row in found) == 1

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import LiteralString, cast
+from typing import BinaryIO, LiteralString, cast
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -92,6 +92,31 @@ class Sources:
             if session not in self._pools:
                 self._pools[session] = await open_pool(session, min_size=0, max_size=self._max_size)
             return self._pools[session]
+
+
+def copy_few_rows(session: str, select: str, out: BinaryIO, *, most_rows: int, row_bytes: int) -> bool:
+    """Write the rows of ``select`` to ``out`` as CSV: no header, ``\\N`` for NULL, a last column that is always 1.
+
+    For the sandbox's children.  False when the planner expects more than ``most_rows`` or a row has more than
+    ``row_bytes``: take ADBC then, which is faster for each row but takes ten times as long to connect.
+    Raises SourceUnavailable, SourceChanged, SourceTooSlow.
+    """
+    statement = cast("LiteralString", select)
+    try:
+        with psycopg.connect(session) as source:
+            planned = source.execute(f"EXPLAIN (FORMAT JSON) {statement}").fetchone()
+            if planned is None or planned[0][0]["Plan"]["Plan Rows"] > most_rows:
+                return False
+            # Without the last column a row of one empty text would be an empty line, which readers skip.
+            copy = f"COPY (SELECT r.*, 1 FROM ({statement}) AS r) TO STDOUT (FORMAT csv, NULL '\\N')"  # noqa: S608 - written by sql.py
+            with source.cursor() as cursor, cursor.copy(copy) as rows:
+                for row in rows:
+                    if len(row) > row_bytes:
+                        return False
+                    out.write(row)
+    except psycopg.Error as failed:
+        raise source_problem(failed.sqlstate) from failed
+    return True
 
 
 async def keep_profile(db: AsyncConnection, profile: Profile, token_hash: bytes) -> None:

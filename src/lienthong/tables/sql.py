@@ -237,8 +237,8 @@ def csv_sql(path: str, csv: CsvFormat, columns: Sequence[tuple[str, str]]) -> st
     return (
         f"read_csv({quote_text(path)}, auto_detect = false, compression = 'none', header = {str(csv.header).lower()},"
         f" delim = {quote_text(csv.delimiter)}, quote = {quote_text(csv.quote)}, escape = {quote_text(csv.quote)},"
-        f" nullstr = {quote_text(csv.null)}, max_line_size = {MAX_CSV_LINE_BYTES}, strict_mode = true,"
-        f" columns = {{{typed}}})"
+        f" nullstr = {quote_text(csv.null)}, allow_quoted_nulls = {str(not csv.null).lower()},"
+        f" max_line_size = {MAX_CSV_LINE_BYTES}, strict_mode = true, columns = {{{typed}}})"
     )
 
 
