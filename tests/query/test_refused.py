@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lienthong.errors import Problem
@@ -284,3 +287,14 @@ def test_every_allowed_function_is_one_that_duckdb_knows(federation: Federation)
 
     assert set(allowed_functions()) - syntax <= known
     assert set(UNTYPED) <= known
+
+
+def test_the_documentation_lists_the_functions_as_they_are():
+    text = (Path(__file__).parents[2] / "docs" / "protocols" / "query.md").read_text("utf-8")
+    listed = {
+        name: role
+        for role, names in re.findall(r"^- (scalar|aggregate|window): ((?:.|\n  )+)$", text, flags=re.MULTILINE)
+        for name in re.findall(r"`([a-z_]+)`", names)
+    }
+
+    assert listed == allowed_functions()

@@ -118,22 +118,15 @@ def read_part(job: Job, name: str, columns: list[str]) -> object:
 
 def sql_failed(failed: duckdb.Error) -> SqlFailed:
     """The problem of an engine's error: its first line without quoted values, only its kind if it may tell of a row."""
+    mend = T("Compare and compute values of fitting types; TRY_CAST gives NULL where CAST fails.")
     if isinstance(failed, _TELLING):
         why = _QUOTED.sub("'...'", str(failed).split("\n", 1)[0])[:300]
-    else:
-        why = _WITHOUT_VALUES.get(type(failed).__name__, "a value does not allow it")
-    return SqlFailed(
-        T("The engine says: {why}"),
-        mend=T("Compare and compute values of fitting types; TRY_CAST gives NULL where CAST fails."),
-        why=why,
-    )
-
-
-_WITHOUT_VALUES = {
-    "ConversionException": "a value can not be converted to the type asked for",
-    "OutOfRangeException": "a value is out of range",
-    "InvalidInputException": "a value is not valid here",
-}
+        return SqlFailed(T("The engine says: {why}"), mend=mend, why=why)
+    if isinstance(failed, duckdb.ConversionException):
+        return SqlFailed(T("A value can not be converted to the type asked for."), mend=mend)
+    if isinstance(failed, duckdb.OutOfRangeException):
+        return SqlFailed(T("A value is out of the range of its type."), mend=mend)
+    return SqlFailed(T("The engine can not compute this from the values it found."), mend=mend)
 
 
 def _relation(job: Job, sql: str) -> duckdb.DuckDBPyRelation:
