@@ -5,7 +5,6 @@ The tables stand in the first schema of the connection's search path.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date
@@ -87,14 +86,12 @@ async def _make_table(db: Database, register: Register) -> None:
         )
 
 
-def reader_secret(superuser: str) -> str:
-    """Make the reading role, or give it a fresh password; returns the password."""
-    secret = secrets.token_urlsafe(24)
+def let_reader_in(superuser: str, secret: str) -> None:
+    """Make the reading role with the password ``secret``, or give it that one again."""
     with psycopg.connect(superuser, autocommit=True) as db:
         known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
         verb = sql.SQL("ALTER" if known else "CREATE")
         db.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(READER), sql.Literal(secret)))
-    return secret
 
 
 def make_database(superuser: str, name: str) -> None:

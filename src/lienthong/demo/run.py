@@ -41,7 +41,7 @@ from lienthong.demo.found import (
     write_config,
 )
 from lienthong.demo.progress import Progress
-from lienthong.demo.queries import database_of, reader_secret
+from lienthong.demo.queries import database_of, let_reader_in
 from lienthong.demo.uses import CheckReceipt, UseMade, make_uses
 from lienthong.directory.register import add_rule
 from lienthong.errors import Problem, Side
@@ -49,6 +49,7 @@ from lienthong.i18n import Language, T
 from lienthong.node.desk import open_desk
 from lienthong.node.local import KeptDirectory
 from lienthong.node.supervise import lock_folder
+from lienthong.storage.keyring import Keyring
 from lienthong.storage.server import PostgresServer
 
 PATIENCE_S: Final = 90.0
@@ -97,10 +98,12 @@ class Demo:
             write_anchor(self.sites[0].settings, self.folder / "anchor.json")
             asyncio.run(admit_everybody(self.sites, superuser))
         with progress.step("nodes"), ThreadPoolExecutor(1) as aside:
+            # Before any node starts: a later start's nodes know their sources and read them at once.
+            secret = Keyring(self.folder).secret("reader").hex()
+            let_reader_in(superuser, secret)
             # The national node first: its portal shows how far the start has come.
             self._start_node(self.sites[0])
             self._write_description()
-            secret = reader_secret(superuser)
             loading = aside.submit(lambda: asyncio.run(load_registers(self.sites, superuser, self.persons)))
             self._wait([f"{self.sites[0].settings.public_url}/livez"])
             for site in self.sites[1:]:
