@@ -36,7 +36,7 @@ RECEIPT_WAIT_S: Final = 20.0
 HOUSEHOLDS_SQL: Final = """
 SELECT c.gender, c.people, f.firms
   FROM (SELECT gender, count(*) AS people FROM g01.dancu.citizen GROUP BY gender) AS c
-  CROSS JOIN (SELECT count(*) AS firms FROM g12.doanhnghiep.firm) AS f
+  LEFT JOIN (SELECT count(*) AS firms FROM g12.doanhnghiep.firm) AS f ON true
  ORDER BY c.gender
 """
 COMMUNES_SQL: Final = """
@@ -44,12 +44,14 @@ WITH people AS (SELECT commune_code, count(*) AS people FROM g01.dancu.citizen G
      parcels AS (SELECT commune_code, count(*) AS parcels, sum(area_m2) AS total_area_m2
                    FROM g10.datdai.parcel GROUP BY commune_code)
 SELECT u.full_name, p.people, l.parcels, l.total_area_m2
-  FROM people AS p
-  JOIN parcels AS l ON l.commune_code = p.commune_code
-  JOIN ndc.danhmuc.unit AS u ON u.code = p.commune_code AND u.level = 'commune' AND u.valid_to IS NULL
- ORDER BY p.people DESC, u.full_name
+  FROM ndc.danhmuc.unit AS u
+  LEFT JOIN people AS p ON p.commune_code = u.code
+  LEFT JOIN parcels AS l ON l.commune_code = u.code
+ WHERE u.province_code = '31' AND u.level = 'commune' AND u.valid_to IS NULL
+ ORDER BY p.people DESC NULLS LAST, u.full_name
  LIMIT 10
 """
+"""Communes of the city; a figure over fewer rows than the agreement's smallest group is left out, not the commune."""
 
 
 @dataclass(frozen=True, slots=True)
