@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from lienthong.cli.terminal import ask, say, show_json, show_problem_body
+from lienthong.cli.terminal import ask, note, show_json, show_problem_body
 from lienthong.i18n import T
 
 app = typer.Typer(add_completion=False)
@@ -47,7 +47,7 @@ def call(
     elif status < 400:
         print(body.decode("utf-8", "replace"))
         if record:
-            say(T("Record: {record}"), record=record)
+            note(T("Record: {record}"), record=record)
     if status >= 400:
         detail = readable(body)
         raise typer.Exit(
@@ -67,7 +67,7 @@ def save_receipt(node: str, record: str, path: Path) -> None:
     if status != 200:
         raise typer.Exit(show_problem_body(json.loads(body)))
     path.write_bytes(body)
-    say(T("Receipt written to {file}; check it with: lienthong verify receipt {file}"), file=str(path))
+    note(T("Receipt written to {file}; check it with: lienthong verify receipt {file}"), file=str(path))
 
 
 def readable(body: bytes) -> object:

@@ -48,7 +48,12 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 def say(message: str, **facts: object) -> None:
     """Print a line of words in the reader's language."""
-    print(translate(message, language(), **facts))
+    print(translate(message, language(), **facts), flush=True)
+
+
+def note(message: str, **facts: object) -> None:
+    """Say something beside the answer: on standard error, so that the answer alone can be piped on."""
+    print(translate(message, language(), **facts), file=sys.stderr)
 
 
 def show_json(value: object) -> None:
