@@ -67,9 +67,10 @@ def show_problem(problem: Problem) -> int:
 
 
 def show_problem_body(body: Mapping[str, object]) -> int:
-    """Print problem details (ours or a node's); returns the exit status they mean."""
+    """Print problem details (ours or a node's) or an X-Road error; returns the exit status they mean."""
     spoken = language()
-    lines = [f"✗ {body.get('title') or body.get('type') or ''}: {body.get('detail') or body.get('message') or ''}"]
+    # An X-Road error says what is wrong in `message`; its `detail` is a reference for the operator.
+    lines = [f"✗ {body.get('title') or body.get('type') or ''}: {body.get('message') or body.get('detail') or ''}"]
     side = str(body.get("side", ""))
     if side in SIDES:
         lines.append(translate(T("  whose side: {side}"), spoken, side=translate(SIDES[side], spoken)))
