@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lienthong.cli.terminal import language, say, show_json
-from lienthong.cli.where import demo_folder
+from lienthong.cli.where import DEMO_VARIABLE, demo_folder
 from lienthong.demo.country import CITIZEN, ONE_STOP_SYSTEM
 from lienthong.demo.run import Demo
 from lienthong.i18n import T
@@ -30,6 +31,8 @@ def demo(
     """
     folder = (data or demo_folder()).absolute()
     country = Demo(folder, persons, port, language(), lambda receipt: verify_receipt(receipt).ok, quiet=once)
+    # Told to end while it starts: as with Ctrl-C, what was started has to be stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not once:
             say(T("Liên Thông demo: synthetic people, parcels and firms; the register of units is real."))
@@ -42,6 +45,8 @@ def demo(
     except KeyboardInterrupt:
         pass
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave processes behind
         country.stop()
     if not country.succeeded():
         raise typer.Exit(1)
@@ -55,7 +60,8 @@ def _tell(country: Demo) -> None:
         print(f"  {site.actor.member.name_vi:<40} {settings.public_url}   {settings.peer_url}")
     home = next(site for site in country.sites if site.actor.member.id == "VN/GOV/H24")
     client = f"http://127.0.0.1:{home.settings.client_port}"
-    receipt = next(r for use in country.uses for r in use.receipts)
+    receipts = [r.file for use in country.uses for r in use.receipts]
+    here = "" if country.folder == demo_folder() else f"{DEMO_VARIABLE}={country.folder} "
     print()
     say(T("Look at {url}; everything is listed in {file}."), url=country.sites[0].settings.public_url,
         file=str(country.folder / "demo.json"))  # fmt: skip
@@ -64,6 +70,6 @@ def _tell(country: Demo) -> None:
         f"  lienthong call --node {client} --client {ONE_STOP_SYSTEM} {CITIZEN.service} "
         """--data '{"personal_number": "031099990001"}'"""
     )
-    print('  lienthong query "SELECT gender, count(*) AS n FROM g01.dancu.citizen GROUP BY gender"')
-    print(f"  lienthong verify receipt {receipt.file}")
+    print("  ", here, 'lienthong query "SELECT gender, count(*) AS n FROM g01.dancu.citizen GROUP BY gender"', sep="")
+    print(f"  lienthong verify receipt {receipts[0] if receipts else 'FILE'}")
     say(T("Ctrl-C stops all."))
