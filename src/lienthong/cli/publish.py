@@ -11,11 +11,11 @@ import typer
 from lienthong.catalog.models import Service, ServiceNotValid
 from lienthong.catalog.publish import Found, PublishRequest, find, subjects_from
 from lienthong.catalog.publish import publish as publish_service
-from lienthong.cli.terminal import run, say
+from lienthong.cli.terminal import language, run, say
 from lienthong.cli.where import settings_for
 from lienthong.config import Settings
 from lienthong.directory.models import DatasetId, ServiceId, member_of, read_service_id
-from lienthong.i18n import T
+from lienthong.i18n import T, translate
 from lienthong.node.local import KeptDirectory
 from lienthong.node.supervise import read_dsns, sandbox_socket
 from lienthong.storage.pool import connect
@@ -45,6 +45,8 @@ def publish(
     """
     if sharing not in get_args(Class):
         raise typer.BadParameter(f"--class: {', '.join(get_args(Class))}")
+    if "://" not in source and not Path(source).is_file():
+        raise typer.BadParameter(translate(T("There is no such file."), language()))
     settings = settings_for(member, config)
     owner = next((m for m in settings.members if member in (m, m.rsplit("/", 1)[1])), settings.members[0])
     identifier = service_id(settings, owner, service, source)
