@@ -3,7 +3,7 @@
     python bench/nodes.py [--seconds 3] [--rounds 3] [--persons 2000]
 
 Starts the demo country in a folder of its own, adds an echo service at one ministry, calls it from the city's node and
-alternates with uvicorn + aiohttp over mutual TLS and nothing else (``limit_nodes.py``).  The query is asked over HTTP and
+alternates with uvicorn + aiohttp over mutual TLS and nothing else (``limit_nodes.py``).  The query is asked over HTTP;
 beside it DuckDB answers the same question on the three tables merged locally.
 """
 
@@ -74,7 +74,9 @@ async def add_echo(country: Demo, port: int) -> None:
         mode="request",
         legal_basis="bench",
         permissions=(
-            Permission(purposes=(ONE_STOP,), ground="law:bench", starts=now, ends=now + timedelta(days=1), ways=("call",)),
+            Permission(
+                purposes=(ONE_STOP,), ground="law:bench", starts=now, ends=now + timedelta(days=1), ways=("call",)
+            ),
         ),
     )
     async with open_desk(home.settings, database_of(superuser, home.database)) as asking:
@@ -88,7 +90,9 @@ async def add_echo(country: Demo, port: int) -> None:
 def gateway_pids(country: Demo) -> dict[str, int]:
     """The processes that a call of the city costs: both gateways and PostgreSQL's."""
     found: dict[str, int] = {}
-    for line in subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in subprocess.run(
+        ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines():
         pid, _, args = line.strip().partition(" ")
         if "lienthong.node gateway" in args and str(country.folder) in args:
             for name, member in (("consumer", HAI_PHONG), ("provider", POPULATION)):
@@ -126,7 +130,9 @@ def bench_calls(country: Demo, clients: list[int], seconds: float, rounds: int) 
                     run_load(home.settings.client_port, ours, clients=number, seconds=seconds, pids=pids)
                 )
     print("\n### Signed call, 2 KB JSON, both records durable\n")
-    print("| clients | what | req/s (min-max) | of the limit | p50 ms | p99 ms | CPU us a call, all | consumer | provider | PostgreSQL | answers |")
+    print(
+        "| clients | what | req/s (min-max) | of the limit | p50 ms | p99 ms | CPU us a call, all | consumer | provider | PostgreSQL | answers |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for number in clients:
         base = statistics.median(run.per_second for run in runs["limit", number])
@@ -167,7 +173,10 @@ def bench_query(country: Demo, rounds: int) -> None:
     print("\n### Query over three members, small answer\n")
     print("| what | p50 ms | p95 ms |")
     print("|---|---|---|")
-    for what, took in (("over three nodes, HTTP to HTTP", took_ours), ("DuckDB on the three tables merged locally", took_local)):
+    for what, took in (
+        ("over three nodes, HTTP to HTTP", took_ours),
+        ("DuckDB on the three tables merged locally", took_local),
+    ):
         print(f"| {what} | {statistics.median(took):.0f} | {sorted(took)[int(len(took) * 0.95)]:.0f} |")
 
 
@@ -199,7 +208,9 @@ def bench_node(country: Demo) -> None:
     print("|---|---|")
     node = site_of(country, "VN/GOV/G12").settings.node
     total = 0.0
-    for line in subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in subprocess.run(
+        ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines():
         pid, _, args = line.strip().partition(" ")
         if f"{country.folder}/nodes/{node}" in args and "lienthong" in args:
             rss, pss = memory_mb(int(pid))

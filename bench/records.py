@@ -73,7 +73,9 @@ class CopyAlone:
             self.wake.clear()
             batch, self.waiting = self.waiting, []
             if batch:
-                await self.connection.copy_records_to_table("record", records=[row for row, _ in batch], columns=COLUMNS)
+                await self.connection.copy_records_to_table(
+                    "record", records=[row for row, _ in batch], columns=COLUMNS
+                )
                 for _, future in batch:
                     future.set_result(None)
 
@@ -173,7 +175,9 @@ def whole_log(folder: Path, leaves: int) -> None:
         times.append((time.perf_counter() - begin) * 1000)
         leaf = read_bundle(store.get(f"tile/entries/{_numbered(index // 256)}") or b"")[index % 256]
         verify_inclusion(record_hash(leaf), index, leaves, proof, root)
-    print(f"inclusion proof from cold tiles at {leaves:,}: median {statistics.median(times):.2f} ms, max {max(times):.2f} ms")
+    print(
+        f"inclusion proof from cold tiles at {leaves:,}: median {statistics.median(times):.2f} ms, max {max(times):.2f} ms"
+    )
 
 
 def _numbered(index: int) -> str:

@@ -1,0 +1,27 @@
+"""``make bench``: every measurement in turn, beside its anchor; the output is what docs/benchmarks.md quotes.
+
+    python -m bench [nodes records policy bulk]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = ("nodes", "records", "policy", "bulk")
+
+
+def main() -> int:
+    """Run the scripts named, or all; the first failure is the status."""
+    chosen = sys.argv[1:] or list(SCRIPTS)
+    for name in chosen:
+        print(f"\n## {name}\n", flush=True)
+        status = subprocess.run([sys.executable, str(Path(__file__).parent / f"{name}.py")], check=False).returncode
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
