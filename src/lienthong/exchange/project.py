@@ -22,6 +22,7 @@ Json = object
 Step = str | None
 """A member's name, or None for every element of an array."""
 
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T|$)")
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^'\\]+)'\]|\[\*\]")
 
 
@@ -74,10 +75,12 @@ def limited(service: Service, view: View, body: bytes) -> bytes:
         value = _kept(value, [steps_of(name) for name in view.fields if mask_of(view, name) != "drop"])
     for name in view.masks:
         kind = mask_of(view, name)
-        published = service.field(name)
-        if kind is None or published is None:
+        if kind is None:
             continue
-        value = _masked(value, steps_of(name), kind, published)
+        published = service.field(name)
+        if published is None and kind != "drop":
+            kind = "null"  # a field without a published type can not be shown in part
+        value = _masked(value, steps_of(name), kind, published or Field(name, "string"))
     return orjson.dumps(value)
 
 
@@ -127,8 +130,9 @@ def _kept(value: Json, paths: Sequence[tuple[Step, ...]]) -> Json:
 
 
 def _masked(value: Json, path: tuple[Step, ...], kind: MaskKind, published: Field) -> Json:
+    """``value`` with the mask at ``path``; what has another shape than the path or the type says is hidden whole."""
     if not path:
-        return None if isinstance(value, (list, dict)) else mask_value(kind, published, cast("Cell", value))
+        return _masked_scalar(value, kind, published)
     step, rest = path[0], path[1:]
     if step is None and isinstance(value, list):
         return [_masked(element, rest, kind, published) for element in cast("list[Json]", value)]
@@ -140,4 +144,15 @@ def _masked(value: Json, path: tuple[Step, ...], kind: MaskKind, published: Fiel
             else:
                 members[step] = _masked(members[step], rest, kind, published)
         return members
-    return value
+    return None
+
+
+def _masked_scalar(value: Json, kind: MaskKind, published: Field) -> Json:
+    if isinstance(value, (list, dict, bool)):
+        return None
+    if kind == "year" and not _DAY.match(str(value)):
+        return None
+    try:
+        return mask_value(kind, published, cast("Cell", value))
+    except (ValueError, OverflowError):  # the back end sent text where a number is published
+        return None
