@@ -1,6 +1,6 @@
 """``make bench``: every measurement in turn, beside its anchor; the output is what docs/benchmarks.md quotes.
 
-    python -m bench [nodes records policy bulk]
+python -m bench [nodes records policy bulk]
 """
 
 from __future__ import annotations

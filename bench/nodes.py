@@ -131,7 +131,8 @@ def bench_calls(country: Demo, clients: list[int], seconds: float, rounds: int) 
                 )
     print("\n### Signed call, 2 KB JSON, both records durable\n")
     print(
-        "| clients | what | req/s (min-max) | of the limit | p50 ms | p99 ms | CPU us a call, all | consumer | provider | PostgreSQL | answers |"
+        "| clients | what | req/s (min-max) | of the limit | p50 ms | p99 ms "
+        "| CPU us a call, all | consumer | provider | PostgreSQL | answers |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for number in clients:

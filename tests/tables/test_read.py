@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lienthong.catalog.models import CsvFormat, Field, Service, Subject, TableSource
+from lienthong.catalog.models import CsvFormat, Field, HttpSource, Service, Subject, TableSource
 from lienthong.errors import Problem
 from lienthong.storage.provision import DatabaseDsns
 from lienthong.tables.jobs import file_rows
@@ -236,6 +236,15 @@ async def test_a_table_that_changed_or_is_gone_is_the_providers_problem(
         await reader.rows(service, View(), Wanted({"number": "001000000000"}))
 
     assert (failed.value.kind, failed.value.side) == ("source-changed", "provider")
+
+
+async def test_a_service_that_is_no_table_has_no_rows(reader: TableReader) -> None:
+    service = replace(citizens(TableSource("postgres")), kind="http", source=HttpSource("https://backend.invalid"))
+
+    with pytest.raises(Problem) as refused:
+        await reader.rows(service, View(), Wanted({"number": "1"}))
+
+    assert refused.value.kind == "not-a-table"
 
 
 async def test_a_source_that_is_away_is_said_so_quickly(reader: TableReader, make_service: MakeService) -> None:

@@ -9,9 +9,11 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -67,7 +69,7 @@ async def test_listings_come_in_pages(provider: Provider) -> None:
         refused = await client.get("shares", params={"pageToken": "x'"})
 
     assert names == [f"citizen{n}" for n in range(5)]
-    assert (refused.status_code, refused.json()["errorCode"]) == (400, "BAD_TABLE_QUERY")
+    assert (refused.status_code, kind_of(refused)) == (400, "bad-table-query")
 
 
 async def test_metadata_shows_the_fields_as_the_agreement_leaves_them(provider: Provider) -> None:
@@ -111,9 +113,12 @@ async def test_the_files_hold_the_granted_rows_and_fields_masked_and_nothing_els
         assert hidden not in json.dumps(files, ensure_ascii=False)
 
 
-async def fetch(files: list[dict]) -> list:
-    import pyarrow as pa
+def kind_of(answer: httpx.Response) -> str:
+    """The problem's kind behind the code that Delta Sharing clients show."""
+    return answer.json()["errorCode"].lower().replace("_", "-")
 
+
+async def fetch(files: list[dict[str, Any]]) -> list[Any]:
     async with httpx.AsyncClient() as client:
         return [pa.BufferReader((await client.get(file["url"])).content) for file in files]
 
@@ -271,7 +276,7 @@ async def test_a_file_is_sent_whole_or_in_the_range_asked_for(provider: Provider
 
 @pytest.mark.parametrize(
     ("token", "kind"),
-    [("", "PROFILE_UNKNOWN"), ("altered", "PROFILE_UNKNOWN"), ("expired", "PROFILE_EXPIRED")],
+    [("", "profile-unknown"), ("altered", "profile-unknown"), ("expired", "profile-expired")],
 )
 async def test_a_profile_that_is_missing_altered_or_expired_is_told_so(
     provider: Provider, token: str, kind: str
@@ -288,7 +293,8 @@ async def test_a_profile_that_is_missing_altered_or_expired_is_told_so(
     assert [answer.status_code for answer in answers] == [401] * 3
     assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
     problem = answers[0].json()
-    assert (problem["errorCode"], problem["side"]) == (kind, "caller")
+    assert (kind_of(answers[0]), problem["side"]) == (kind, "caller")
+    assert problem["type"] == f"urn:lienthong:problem:{kind}"
     assert problem["message"] == problem["detail"]
     assert problem["mend"]
     assert provider.gate.admissions == []
@@ -313,7 +319,7 @@ async def test_an_altered_or_expired_address_opens_nothing(provider: Provider) -
 
     assert good.status_code == 200
     assert [answer.status_code for answer in refused] == [403] * len(refused)
-    assert {answer.json()["errorCode"] for answer in refused} == {"ADDRESS_NOT_VALID"}
+    assert {kind_of(answer) for answer in refused} == {"address-not-valid"}
 
 
 async def test_an_agreement_that_ended_stops_metadata_queries_and_files(provider: Provider) -> None:
@@ -328,7 +334,7 @@ async def test_an_agreement_that_ended_stops_metadata_queries_and_files(provider
         ]
 
     assert [answer.status_code for answer in answers] == [403] * 4
-    assert {answer.json()["errorCode"] for answer in answers} == {"NO_AGREEMENT_IN_TEST"}
+    assert {kind_of(answer) for answer in answers} == {"no-agreement-in-test"}
 
 
 async def test_an_agreement_that_ends_while_files_are_fetched_stops_the_next_file_within_seconds(
@@ -354,7 +360,7 @@ async def test_another_table_does_not_exist_for_this_profile(provider: Provider,
     async with provider.client() as client:
         answers = [await client.get(f"{path}/metadata"), await client.post(f"{path}/query", json={})]
 
-    assert [(answer.status_code, answer.json()["errorCode"]) for answer in answers] == [(404, "NO_SUCH_TABLE")] * 2
+    assert [(answer.status_code, kind_of(answer)) for answer in answers] == [(404, "no-such-table")] * 2
 
 
 @pytest.mark.parametrize(
@@ -365,7 +371,7 @@ async def test_a_query_that_is_not_understood_is_refused(provider: Provider, bod
         answer = await client.post(f"{TABLE}/query", content=body)
         changes = await client.get(f"{TABLE}/changes?startingVersion=1")
 
-    assert (answer.status_code, answer.json()["errorCode"]) == (400, "BAD_TABLE_QUERY")
+    assert (answer.status_code, kind_of(answer)) == (400, "bad-table-query")
     assert changes.status_code == 400
     assert provider.gate.opened_readings == []
 

@@ -24,7 +24,13 @@ RETURNING key, nonce
 """
 MARKER = ("", "database-did-not-crash", 2**62)
 FIND_MARKER = "SELECT EXISTS (SELECT FROM nonce WHERE key = $1 AND nonce = $2)"
+LOST = ("", "database-crashed")
+FIND_LOST = "SELECT expires FROM nonce WHERE key = $1 AND nonce = $2"
 SKEW_S = 5
+KEPT_S = 120
+"""How long the moment of a crash is kept: longer than any message signed before it is fresh."""
+TIMEOUT_S = 10.0
+RETRY_AFTER_S = 5
 SWEEP = "DELETE FROM nonce WHERE expires < $1"
 
 
@@ -91,14 +97,20 @@ class SeenMessages:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        waiting, self._waiting = self._waiting, []
+        _refuse_all(waiting)
         if self._connection:
             await self._connection.close()
+            self._connection = None
 
     async def take(self, key: str, nonce: str, *, created: int, expires: int) -> None:
         """Take ``nonce`` of ``key``, signed at ``created`` and kept until ``expires`` (Unix seconds).
 
         Raises Replayed, MaybeReplayed or SeenUnknown.
         """
+        if self._task is None:
+            raise _unknown()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(Taking(key, nonce, created, expires, future))
         self._wake.set()
@@ -157,10 +169,43 @@ class SeenMessages:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            connection = await asyncpg.connect(self._dsn)
-            if not await connection.fetchval(FIND_MARKER, MARKER[0], MARKER[1]):
-                self._fresh_after = int(time.time()) + SKEW_S
-                await connection.fetch(INSERT, [MARKER[0]], [MARKER[1]], [MARKER[2]])
+            connection = await asyncpg.connect(self._dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
+            try:
+                lost_at = await self._lost_at(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._fresh_after = max(self._fresh_after, lost_at)
             self._connection = connection
-            return connection
         return self._connection
+
+    async def _lost_at(self, connection: asyncpg.Connection) -> int:
+        """Messages signed before this moment may have been taken and forgotten; 0 when nothing was forgotten.
+
+        Whoever first sees that the table was emptied writes the moment down for the node's other gateways.
+        """
+        if not await connection.fetchval(FIND_MARKER, MARKER[0], MARKER[1]):
+            moment = int(time.time()) + SKEW_S
+            columns = zip(MARKER, (*LOST, moment + KEPT_S), strict=True)
+            await connection.fetch(INSERT, *(list(column) for column in columns))
+        kept_until = await connection.fetchval(FIND_LOST, *LOST)
+        return kept_until - KEPT_S if kept_until else 0
+
+    def _abandon(self) -> None:
+        """Drop the connection without a farewell: after an error its state is not known."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _refuse_all(batch: list[Taking]) -> None:
+    for taking in batch:
+        taking.refuse(_unknown())
+
+
+def _unknown() -> SeenUnknown:
+    return SeenUnknown(
+        T("The database did not answer, so the message was not taken."),
+        mend=T("Send it again in a moment; the operator finds the cause with `lienthong doctor`."),
+        retry_after_s=RETRY_AFTER_S,
+    )

@@ -7,7 +7,7 @@ agreement before anything is sent, and each sub-query is a recorded use of its o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -26,8 +26,8 @@ from lienthong.exchange.provide import view_of
 from lienthong.exchange.signed import RefusedByProvider
 from lienthong.query.ask import Asked, AskLimits, Granted, PartAnswer, ask
 from lienthong.query.models import SubQuery
-from lienthong.query.names import find_service, fold_name, read_name, unknown_table
-from lienthong.query.operations import Planner
+from lienthong.query.names import find_service, fold_name, read_name
+from lienthong.query.operations import MERGE_LIMITS, PART_LIMITS, Planner
 from lienthong.query.serve import answer_subquery
 from lienthong.tables.sandbox import Sandbox
 
@@ -66,6 +66,7 @@ class Questions:
             deadline_s=settings.query_timeout_s,
             most_rows=settings.query_max_rows,
             part_bytes=settings.max_query_bytes,
+            merge=replace(MERGE_LIMITS, memory_mb=settings.query_memory_mb, wall_s=settings.query_timeout_s),
         )
 
         async def describe(name: str) -> Granted:
@@ -99,14 +100,11 @@ class Questions:
         return Granted(service, view_of(decision), decision.min_group)
 
     async def _send(self, question: Question, asked: SubQuery) -> PartAnswer:
-        settings = self._parts.settings
         wish = self._wish(question, asked.service, orjson.dumps({"sql": asked.sql}))
         used = await self._consumer.use(wish)
         answer = used.answer
         if answer.status >= 400:
             raise RefusedByProvider(cast("dict[str, object]", orjson.loads(answer.body)), answer.status)
-        if len(answer.body) > settings.max_query_bytes:
-            raise unknown_table(asked.table)
         return PartAnswer(answer.body, used.decision.agreement_id, used.record, used.peer_record)
 
     def _wish(self, question: Question, service: str, body: bytes = b"") -> Wish:
@@ -168,7 +166,13 @@ class Subqueries:
 
     async def answer(self, service: Service, sql: str, decision: Decision) -> tuple[bytes, int]:
         """An Arrow stream and its number of rows; raises what the query package and the sandbox raise."""
-        answered = await answer_subquery(service, sql, decision, self.sandbox)
+        limits = replace(
+            PART_LIMITS,
+            memory_mb=self.settings.query_memory_mb,
+            wall_s=self.settings.query_timeout_s,
+            max_bytes=self.settings.max_query_bytes,
+        )
+        answered = await answer_subquery(service, sql, decision, self.sandbox, limits)
         return answered.arrow, answered.rows
 
 
