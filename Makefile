@@ -11,9 +11,7 @@ CLIENTS := .venv-clients
 # What follows the command of `make demo`; or of one benchmark: make bench BENCHES=records ARGS="--seconds 1"
 ARGS ?=
 BENCHES ?= policy records bulk nodes
-PYTEST_# What follows the command of `make demo`; or of one benchmark: make bench BENCHES=records ARGS="--seconds 1"
-ARGS ?=
-BENCHES ?= policy records bulk nodes
+PYTEST_ARGS ?=
 PIP := -m pip --disable-pip-version-check --no-input -q
 
 LINT := lint-types lint-ratchets lint-form lint-layers
