@@ -70,9 +70,9 @@ async def test_types_are_those_that_every_value_fits(sandbox: Sandbox, tmp_path:
 
 
 async def test_a_value_deep_in_the_file_decides_the_type(sandbox: Sandbox, tmp_path: Path) -> None:
-    found = await look(sandbox, tmp_path, "n\n" + "1\n" * 50_000 + "0123\n")
+    found = await look(sandbox, tmp_path, "n,late,m\n" + "1,,1\n" * 50_000 + "0123,7,2.50\n")
 
-    assert types(found) == {"n": "string"}
+    assert types(found) == {"n": "string", "late": "integer", "m": "decimal"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1258"])

@@ -39,6 +39,24 @@ _ENCODINGS = ("utf-8", "cp1258", "cp1252")
 """Tried in this order; cp1258 is Vietnamese Windows."""
 _DELIMITERS = ",;\t|"
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+_SAMPLE_ROWS = 20_000
+_NUMBER = "-?(0|[1-9][0-9]*)(\\.[0-9]+)?"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TESTS = {
+    "integer": "regexp_full_match(@, '-?(0|[1-9][0-9]{0,17})')",
+    "decimal": f"regexp_full_match(@, '{_NUMBER}')",
+    "double": f"regexp_full_match(@, '-?[0-9]+(\\.[0-9]+)?[eE][+-]?[0-9]{{1,3}}|{_NUMBER}')",
+    "boolean": "lower(@) IN ('true', 'false')",
+    "date": f"regexp_full_match(@, '{_DAY}') AND TRY_CAST(@ AS DATE) IS NOT NULL",
+    "timestamp": f"regexp_full_match(@, '{_DAY}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\\.[0-9]{{1,6}})?)?')"
+    " AND TRY_CAST(@ AS TIMESTAMP) IS NOT NULL",
+}
+"""Kind of field -> SQL that holds for a text of this kind, ``@`` for the column; the narrowest kind first."""
+_DIGITS = {
+    "whole": "coalesce(max(length(regexp_extract(@, '^-?([0-9]*)', 1))), 0)",
+    "fraction": "coalesce(max(length(regexp_extract(@, '\\.([0-9]*)$', 1))), 0)",
+}
+_KINDS = tuple(_TESTS)
 _ANY_CASE = re.IGNORECASE
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _LARGE = ("UBIGINT", "HUGEINT", "UHUGEINT")
@@ -201,46 +219,54 @@ def _names(titles: Sequence[str]) -> list[str]:
 
 
 def _typed(job: Job, texts: str, names: Sequence[str], titles: Sequence[str]) -> tuple[list[Column], int]:
-    """The narrowest type that every value of a column fits, judged on the whole file in one pass."""
-    facts: list[str] = []
-    for name in names:
-        column = quote_name(name)
-        whole = f"length(regexp_extract({column}, '^[+-]?([0-9]*)', 1))"
-        facts.append(
-            f"count({column}),"
-            f" count(*) FILTER (regexp_full_match({column}, '-?(0|[1-9][0-9]{{0,17}})')),"
-            f" count(*) FILTER (regexp_full_match({column}, '-?(0|[1-9][0-9]*)(\\.[0-9]+)?')),"
-            f" count(*) FILTER (regexp_full_match({column}, '-?[0-9]+(\\.[0-9]+)?[eE][+-]?[0-9]{{1,3}}')"
-            f" OR regexp_full_match({column}, '-?(0|[1-9][0-9]*)(\\.[0-9]+)?')),"
-            f" count(*) FILTER (lower({column}) IN ('true', 'false')),"
-            f" count(*) FILTER (regexp_full_match({column}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
-            f" AND TRY_CAST({column} AS DATE) IS NOT NULL),"
-            f" count(*) FILTER (regexp_full_match({column},"
-            f" '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\\.[0-9]{{1,6}})?)?')"
-            f" AND TRY_CAST({column} AS TIMESTAMP) IS NOT NULL),"
-            f" coalesce(max({whole}), 0),"
-            f" coalesce(max(length(regexp_extract({column}, '\\.([0-9]*)$', 1))), 0)"
-        )
-    [row] = job.connection.sql(f"SELECT count(*), {', '.join(facts)} FROM {texts}").fetchall()  # noqa: S608 - quoted
-    rows, counted = cast("int", row[0]), cast("tuple[int, ...]", row[1:])
-    columns = [
-        _column(name, title, rows, counted[place * 9 : place * 9 + 9])
-        for place, (name, title) in enumerate(zip(names, titles, strict=True))
+    """The narrowest type that every value of a column fits, judged on the whole file.
+
+    What the first rows suggest is tried on all of them; only columns where that fails are tried with every type.
+    """
+    sample = f"(SELECT * FROM {texts} LIMIT {_SAMPLE_ROWS})"  # noqa: S608 - quoted by csv_sql
+    _, seen = _counted(job, sample, dict.fromkeys(names, _KINDS))
+    likely = {name: _narrowest(seen[name]) for name in names}
+    rows, found = _counted(job, texts, {name: [kind] if kind in _KINDS else [] for name, kind in likely.items()})
+    doubtful = [
+        name
+        for name in names
+        if _narrowest(found[name]) != likely[name] or (found[name]["present"] and not seen[name]["present"])
     ]
-    return columns, rows
+    if doubtful:
+        found |= _counted(job, texts, dict.fromkeys(doubtful, _KINDS))[1]
+    return [_column(name, title, rows, found[name]) for name, title in zip(names, titles, strict=True)], rows
 
 
-def _column(name: str, title: str, rows: int, counted: Sequence[int]) -> Column:
-    present, whole, decimal, double, boolean, day, moment, whole_digits, decimals = counted
-    nullable = present < rows
-    if present == 0:
-        return Column(name, title, "string", nullable)
-    fitting = ("integer", whole), ("decimal", decimal), ("double", double), ("boolean", boolean), ("date", day)
-    kind = next((kind for kind, count in (*fitting, ("timestamp", moment)) if count == present), "string")
+def _counted(job: Job, origin: str, asked: Mapping[str, Sequence[str]]) -> tuple[int, dict[str, dict[str, int]]]:
+    """Rows of ``origin``, and for each column how many values are present and how many fit each kind asked for."""
+    facts: list[tuple[str, str, str]] = []
+    for name, kinds in asked.items():
+        column = quote_name(name)
+        facts.append((name, "present", f"count({column})"))
+        for kind in kinds:
+            facts.append((name, kind, f"count(*) FILTER ({_TESTS[kind].replace('@', column)})"))
+            if kind == "decimal":
+                facts += [(name, digits, test.replace("@", column)) for digits, test in _DIGITS.items()]
+    select = ", ".join(["count(*)", *(fact for _, _, fact in facts)])
+    [row] = job.connection.sql(f"SELECT {select} FROM {origin}").fetchall()  # noqa: S608 - all parts are quoted
+    found: dict[str, dict[str, int]] = {name: {} for name in asked}
+    for (name, fact, _), count in zip(facts, cast("tuple[int, ...]", row[1:]), strict=True):
+        found[name][fact] = count
+    return cast("int", row[0]), found
+
+
+def _narrowest(counted: Mapping[str, int]) -> str:
+    present = counted["present"]
+    return next((kind for kind in _KINDS if present and counted.get(kind) == present), "string")
+
+
+def _column(name: str, title: str, rows: int, counted: Mapping[str, int]) -> Column:
+    nullable, kind = counted["present"] < rows, _narrowest(counted)
     if kind == "decimal":
-        if whole_digits + decimals > 38:
+        whole, fraction = counted["whole"], counted["fraction"]
+        if whole + fraction > 38:
             return Column(name, title, "string", nullable)
-        return Column(name, title, "decimal", nullable, max(whole_digits + decimals, 18), decimals)
+        return Column(name, title, "decimal", nullable, max(whole + fraction, 18), fraction)
     return Column(name, title, kind, nullable)
 
 
