@@ -29,7 +29,7 @@ FIND_LOST = "SELECT expires FROM nonce WHERE key = $1 AND nonce = $2"
 SKEW_S = 5
 KEPT_S = 120
 """How long the moment of a crash is kept: longer than any message signed before it is fresh."""
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10
 RETRY_AFTER_S = 5
 SWEEP = "DELETE FROM nonce WHERE expires < $1"
 
@@ -168,16 +168,17 @@ class SeenMessages:
                 )
 
     async def _connected(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
-            connection = await asyncpg.connect(self._dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
-            try:
-                lost_at = await self._lost_at(connection)
-            except BaseException:
-                connection.terminate()
-                raise
-            self._fresh_after = max(self._fresh_after, lost_at)
-            self._connection = connection
-        return self._connection
+        if self._connection is not None and not self._connection.is_closed():
+            return self._connection
+        self._connection = None
+        connection = await asyncpg.connect(self._dsn, timeout=TIMEOUT_S, command_timeout=TIMEOUT_S)
+        try:
+            self._fresh_after = max(self._fresh_after, await self._lost_at(connection))
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+        return connection
 
     async def _lost_at(self, connection: asyncpg.Connection) -> int:
         """Messages signed before this moment may have been taken and forgotten; 0 when nothing was forgotten.
