@@ -160,12 +160,13 @@ async def test_a_source_that_fails_is_the_providers_problem_without_its_words(
     assert not {"secret", "hunter2"} & set(str(failed.value.as_dict()).replace("'", " ").split())
 
 
+@pytest.mark.parametrize("rows", [FEW_ROWS, 1_000_000], ids=["few", "many"])
 async def test_a_table_larger_than_the_memory_allowed_ends_as_a_problem(
-    sandbox: Sandbox, database: DatabaseDsns
+    rows: int, sandbox: Sandbox, database: DatabaseDsns
 ) -> None:
     with psycopg.connect(database.owner, autocommit=True) as owner:
         owner.execute(
-            "CREATE VIEW wide AS SELECT repeat(md5(n::text), 100) AS number FROM generate_series(1, 1000000) n"
+            f"CREATE VIEW wide AS SELECT repeat(md5(n::text), 100) AS number FROM generate_series(1, {rows}) n"
         )
         owner.execute("GRANT SELECT ON wide TO PUBLIC")
     source = in_postgres(database.owner, 1)

@@ -6,6 +6,7 @@ the job's limits; whatever goes wrong becomes one END frame.  Runs only in child
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import mmap
@@ -176,13 +177,25 @@ def run_job(
     except Problem as problem:
         end = {"problem": problem_json(problem)}
     except (duckdb.OutOfMemoryException, pa.ArrowMemoryError, MemoryError):
-        end = {"problem": problem_json(OutOfMemory(
-            T("The question needs more memory than one may have here."),
-            mend=T("Filter or aggregate earlier; a join without a condition is the usual reason."),
-        ))}  # fmt: skip
+        end = {"problem": problem_json(_out_of_memory())}
+    except OSError as failure:
+        # A memory file may grow as large as the job's memory, no larger.
+        full = failure.errno in (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
+        end = {"problem": problem_json(_out_of_memory() if full else _unknown(failure))}
     except Exception as failure:  # a task's root: the client must hear of it, the process ends anyway
-        end = {"problem": problem_json(JobFailed(T("The work failed: {error}."), error=type(failure).__name__))}
+        end = {"problem": problem_json(_unknown(failure))}
     client.sendall(frames.frame(frames.END, json.dumps(end).encode()))
+
+
+def _out_of_memory() -> OutOfMemory:
+    return OutOfMemory(
+        T("The question needs more memory than one may have here."),
+        mend=T("Filter or aggregate earlier; a join without a condition is the usual reason."),
+    )
+
+
+def _unknown(failure: Exception) -> JobFailed:
+    return JobFailed(T("The work failed: {error}."), error=type(failure).__name__)
 
 
 def _finished(

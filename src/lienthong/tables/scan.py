@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -47,6 +48,7 @@ from lienthong.tables.sql import (
 FEW_ROWS = 50_000
 """Up to here PostgreSQL's rows come as CSV: ADBC's 66 ms to connect are then not yet won back (measured)."""
 _TRANSCODE_BYTES = 1 << 20
+_MEMORY = re.compile(r"allocat|memory|ENOMEM", re.IGNORECASE)
 _LAST = "last" * 16
 """Longer than any field's name."""
 _COPIED = CsvFormat(header=False, null="\\N")
@@ -130,11 +132,13 @@ def _load_postgres(
         with source.cursor() as cursor:
             cursor.execute(select)
             job.load(table, masked_select(service, view, names, "incoming"), cursor.fetch_record_batch())
-    except adbc.Error as failed:
-        raise source_problem(failed.sqlstate) from failed
     except duckdb.OutOfMemoryException:
         raise
-    except duckdb.Error as failed:
+    except (adbc.Error, duckdb.Error) as failed:
+        if _MEMORY.search(str(failed)):
+            raise MemoryError from failed  # the driver met the job's limit
+        if isinstance(failed, adbc.Error):
+            raise source_problem(failed.sqlstate) from failed
         # An error of the source in the middle of its stream arrives through the engine, without its code.
         raise source_problem("57014" if "statement timeout" in str(failed) else "22000") from failed
     finally:
