@@ -18,7 +18,7 @@ from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.models import instant
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
 from lienthong.i18n import T
-from lienthong.storage.pool import Pool
+from lienthong.storage.pool import Pool, reading
 
 MOST_ENTRIES = 500
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -62,7 +62,7 @@ def _tile(files: LogFiles) -> Handler:
 
 def _receipt(pool: Pool, receipts: ReceiptMaker) -> Handler:
     async def read(request: Request) -> Response:
-        async with pool.connection() as db:
+        async with reading(pool) as db:
             return JSONResponse(await receipts.receipt(db, request.path_params["record_hash"]), headers=FRESH)
 
     return read
@@ -70,7 +70,7 @@ def _receipt(pool: Pool, receipts: ReceiptMaker) -> Handler:
 
 def _proof(pool: Pool, receipts: ReceiptMaker) -> Handler:
     async def read(request: Request) -> Response:
-        async with pool.connection() as db:
+        async with reading(pool) as db:
             proof = (await receipts.receipt(db, request.path_params["record_hash"]))["proof"]
         if proof is None:
             raise NoSuchRecord(T("No checkpoint covers the record yet."), mend=T("Ask again in a second."))
@@ -84,7 +84,7 @@ def _uses(pool: Pool) -> Handler:
         limit = _bounded(request.query_params.get("limit"), 50, MOST_ENTRIES)
         before = _bounded(request.query_params.get("before"), 0, 2**62) or None
         exchange = request.query_params.get("exchange")
-        async with pool.connection() as db:
+        async with reading(pool) as db:
             if exchange is None:
                 entries = await queries.recent_entries(db, limit, before)
             else:

@@ -82,6 +82,12 @@ class Demo:
 
     def start(self) -> None:
         """Bring everything up and make the demo's uses; raises a Problem when a part does not come up."""
+        if self.port and not _is_free(self.port):
+            raise DemoFailed(
+                T("Another program listens on port {port}."),
+                mend=T("Stop it, or choose another port: lienthong demo --port P"),
+                port=self.port,
+            )
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = lock_folder(self.folder)
         progress = Progress(self.folder / "nodes" / "progress.json", self.language, self.quiet)
@@ -299,6 +305,16 @@ def _answers(url: str) -> bool:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _free(preferred: int, taken: set[int]) -> int:

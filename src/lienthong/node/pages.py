@@ -26,11 +26,11 @@ from lienthong.node.gathered import Gathered, gather
 from lienthong.node.lines import agreement_lines, member_lines, use_lines, uses_by_way
 from lienthong.node.local import Local
 from lienthong.node.neighbours import SHOWN_USES, Neighbours, ask_services
-from lienthong.node.queries import checkpoint_signed_at, reading
+from lienthong.node.queries import checkpoint_signed_at
 from lienthong.node.sheets import Standing, agreement_page, checkpoint_view, entry_of_leaf, record_page
 from lienthong.node.starting import FILE, StartFile
 from lienthong.portal.models import AgreementPage, CheckpointView, Home, Name, RecordPage
-from lienthong.storage.pool import Connection
+from lienthong.storage.pool import Connection, reading
 
 V = TypeVar("V")
 OWN_EVERY_S: Final = 0.2

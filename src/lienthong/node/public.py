@@ -23,7 +23,7 @@ from lienthong.directory.queries import latest_version
 from lienthong.i18n import T, translate
 from lienthong.node.health import readiness
 from lienthong.node.local import Local
-from lienthong.node.queries import reading
+from lienthong.storage.pool import reading
 from lienthong.web import NoSuchPage, answer_language
 
 DIGEST: Final = re.compile(r"sha-256:[0-9a-f]{64}")

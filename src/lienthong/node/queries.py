@@ -1,29 +1,10 @@
-"""The questions only the pages ask, and the way every public answer borrows a connection."""
+"""The questions only the pages ask."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime
 
-import psycopg
-
-from lienthong.i18n import T
-from lienthong.storage.pool import Connection, Pool
-from lienthong.storage.provision import DatabaseUnavailable
-
-PATIENCE_S = 3.0
-"""A reader is told within this time that the database is away."""
-
-
-@asynccontextmanager
-async def reading(pool: Pool) -> AsyncGenerator[Connection]:
-    """A connection for one public answer.  Raises DatabaseUnavailable when there is none, or when it breaks."""
-    try:
-        async with pool.connection(timeout=PATIENCE_S) as db:
-            yield db
-    except (psycopg.OperationalError, psycopg.InterfaceError) as away:
-        raise DatabaseUnavailable(T("The node's database does not answer."), mend=T("Try again in a moment.")) from away
+from lienthong.storage.pool import Connection
 
 
 async def checkpoint_signed_at(db: Connection, size: int) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import psycopg
 import psycopg_pool
@@ -18,6 +19,10 @@ Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
 
 OPEN_TIMEOUT_S = 15.0
+RECONNECT_S = 5.0
+"""After an outage a pool begins anew with its growing pauses, so that it is back soon after the server is."""
+PATIENCE_S = 3.0
+"""A reader is told within this time that the database is away."""
 
 
 async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8, timeout_s: float = OPEN_TIMEOUT_S) -> Pool:
@@ -25,7 +30,9 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8, timeout_s
 
     The caller closes it.  Raises DatabaseUnavailable when the server does not answer in time.
     """
-    pool: Pool = AsyncConnectionPool(dsn, min_size=min_size, max_size=max_size, open=False, name="lienthong")
+    pool: Pool = AsyncConnectionPool(
+        dsn, min_size=min_size, max_size=max_size, open=False, name="lienthong", reconnect_timeout=RECONNECT_S
+    )
     try:
         await pool.open(wait=True, timeout=timeout_s)
     except psycopg_pool.PoolTimeout as late:
@@ -36,6 +43,16 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8, timeout_s
             seconds=round(timeout_s, 1),
         ) from late
     return pool
+
+
+@asynccontextmanager
+async def reading(pool: Pool) -> AsyncGenerator[Connection]:
+    """A connection for one public answer.  Raises DatabaseUnavailable when there is none, or when it breaks."""
+    try:
+        async with pool.connection(timeout=PATIENCE_S) as db:
+            yield db
+    except (psycopg.OperationalError, psycopg.InterfaceError) as away:
+        raise DatabaseUnavailable(T("The node's database does not answer."), mend=T("Try again in a moment.")) from away
 
 
 DatabaseFailed = psycopg.Error
