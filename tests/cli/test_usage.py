@@ -39,14 +39,6 @@ def test_help_names_every_command(tmp_path: Path):
         assert f" {name} " in ran.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(tmp_path: Path, command: str):
-    ran = lienthong(tmp_path, command, "--help")
-
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "Usage: " in ran.stdout
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -56,7 +56,7 @@ class ReceiptMaker:
             "synthetic": self.synthetic,
             "record": stored.leaf.decode(),
             "record_hash": stored.hash.hex(),
-            "messages": detail.get("messages") if shown else None,
+            "messages": _shown_messages(detail.get("messages")) if shown else None,
             "withheld": None if shown or "messages" not in detail else "messages",
             "log": {"origin": self.log.origin, "key": self.log.verifier_key},
             "proof": await self.proof(db, stored),
@@ -77,12 +77,23 @@ class ReceiptMaker:
 
 
 def message_evidence(base: bytes, signature: bytes, keyid: str, jwk: dict[str, str]) -> dict[str, object]:
-    """One signed message as it lies in a record's detail and later in the receipt."""
+    """One signed message as it lies in a record's detail; its base is ASCII by RFC 9421 and is kept as text."""
     return {
-        "base": base64.b64encode(base).decode(),
+        "base": base.decode("ascii"),
         "signature": base64.b64encode(signature).decode(),
         "keyid": keyid,
         "jwk": jwk,
+    }
+
+
+def _shown_messages(kept: object) -> dict[str, object] | None:
+    """The messages of a detail as a receipt shows them: bases in base64, absent ones as None."""
+    if not isinstance(kept, dict):
+        return None
+    messages = cast("dict[str, dict[str, str]]", kept)
+    return {
+        name: message | {"base": base64.b64encode(message["base"].encode("ascii")).decode("ascii")}
+        for name, message in messages.items()
     }
 
 
