@@ -34,7 +34,7 @@ from lienthong.tables.sandbox import Keeper
 log = structlog.get_logger("lienthong.jobs")
 ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS}
 FIRST_DIRECTORY_WAIT_S = 0.25
-DIRECTORY_EVERY_S = 5.0
+DIRECTORY_EVERY_S = 2.0
 PUBLISH_EVERY_S = 1.0
 SWEEP_EVERY_S = 30.0
 CARRY_EVERY_S = 60.0
@@ -44,7 +44,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
     """Run all jobs, and keep the sandbox, until ``stopping`` is set."""
     local = await open_local(settings, connections=3)
     keeper = Keeper(sandbox_socket(settings), ALL_OPERATIONS)
-    await keeper.start()
+    await keeper.start(warm=True)
     jobs: list[Callable[[], Awaitable[None]]] = [
         lambda: sequence_log(local),
         lambda: follow_directory(local),

@@ -32,10 +32,10 @@ from lienthong.tables.models import (
     view_from,
 )
 from lienthong.tables.page import Wanted, page_limit, page_of, read_columns
-from lienthong.tables.queries import copy_few_rows
+from lienthong.tables.queries import few_rows
 from lienthong.tables.sources import FileNotReadable, SourceChanged, source_problem
 from lienthong.tables.sql import (
-    MAX_CSV_LINE_BYTES,
+    csv_lines,
     csv_sql,
     masked_select,
     order_sql,
@@ -45,13 +45,12 @@ from lienthong.tables.sql import (
     value_text,
 )
 
-FEW_ROWS = 50_000
+FEW_ROWS = 100_000
 """Up to here PostgreSQL's rows come as CSV: ADBC's 66 ms to connect are then not yet won back (measured)."""
+FEW_BYTES = 32 * 1024 * 1024
 _TRANSCODE_BYTES = 1 << 20
 _MEMORY = re.compile(r"allocat|memory|ENOMEM", re.IGNORECASE)
-_LAST = "last" * 16
-"""Longer than any field's name."""
-_COPIED = CsvFormat(header=False, null="\\N")
+_FEW = CsvFormat(header=False, null="\\N")
 
 
 def scan(job: Job) -> None:
@@ -117,13 +116,14 @@ def load_table(job: Job, described: Mapping[str, object]) -> None:
 def _load_postgres(
     job: Job, table: str, service: Service, view: View, names: list[str], select: str, session: str
 ) -> None:
-    with os.fdopen(os.memfd_create("lienthong-rows"), "w+b", buffering=_TRANSCODE_BYTES) as rows:
-        if copy_few_rows(session, select, rows, most_rows=FEW_ROWS, row_bytes=MAX_CSV_LINE_BYTES // 2):
-            rows.flush()
-            columns = [(name, "VARCHAR") for name in [*(names or ["one"]), _LAST]]
-            texts = csv_sql(f"/proc/self/fd/{rows.fileno()}", _COPIED, columns)
+    few = few_rows(session, select, csv_lines(service, names, select), most_rows=FEW_ROWS, most_bytes=FEW_BYTES)
+    if few is not None:
+        with os.fdopen(os.memfd_create("lienthong-rows"), "w+b", buffering=0) as rows:
+            rows.write(few)
+            columns = [(name, "VARCHAR") for name in names or ["one"]]
+            texts = csv_sql(f"/proc/self/fd/{rows.fileno()}", _FEW, columns)
             _make(job, table, masked_select(service, view, names, texts))
-            return
+        return
     try:
         source = adbc.connect(session)
     except adbc.Error as away:

@@ -102,6 +102,25 @@ def read_postgres(service: Service, names: Sequence[str], conditions: Sequence[C
     return f"SELECT {columns or '1'} FROM {origin}{where}"  # noqa: S608 - all parts are quoted here
 
 
+def csv_lines(service: Service, names: Sequence[str], select: str) -> str:
+    """What ``select`` (by ``read_postgres``) gives as one CSV text in UTF-8 and the length of its longest line.
+
+    Texts are quoted, absent values are ``\\N``; one large value spares the client a message for each row.
+    """
+    cells = [_csv_cell(_field(service, name)) for name in names] or ["'1'"]
+    line = f"array_to_string(ARRAY[{', '.join(cells)}], ',', '\\N')"
+    lines = f"SELECT {line} AS line FROM ({select}) AS r"  # noqa: S608 - all parts are quoted
+    text = "convert_to(string_agg(line, E'\\n'), 'UTF8')"
+    return f"SELECT {text}, max(length(line)) FROM ({lines}) AS s"  # noqa: S608 - as above
+
+
+def _csv_cell(published: Field) -> str:
+    column = f"r.{quote_name(published.name)}"
+    if published.type == "string":
+        return f"""'"' || replace({column}, '"', '""') || '"'"""
+    return f"{column}::text"
+
+
 def read_file(service: Service, path: str, names: Sequence[str], conditions: Sequence[Condition] = ()) -> str:
     """The same from a CSV or Parquet file at ``path``, for DuckDB with its time zone set to UTC."""
     columns = ", ".join(f"{_file_column(service, name)} AS {quote_name(name)}" for name in names)
