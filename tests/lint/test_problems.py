@@ -20,7 +20,11 @@ ENTRY_POINT = "__main__"
 def kinds() -> list[type[Problem]]:
     """Every subclass of Problem in the product."""
     for module in pkgutil.walk_packages(lienthong.__path__, "lienthong."):
-        if not module.name.endswith(ENTRY_POINT) and ".migrations.versions" not in module.name and not module.name.endswith(".migrations.env"):
+        if (
+            not module.name.endswith(ENTRY_POINT)
+            and ".migrations.versions" not in module.name
+            and not module.name.endswith(".migrations.env")
+        ):
             importlib.import_module(module.name)
     ours = [each for each in _below(Problem) if each.__module__.startswith("lienthong.")]
     return sorted(ours, key=lambda each: (each.__module__, each.__name__))
