@@ -113,6 +113,8 @@ def few_rows(session: str, select: str, lines: str, *, most_rows: int, most_byte
     except psycopg.errors.ProgramLimitExceeded:
         return None  # the planner was wrong: one text holds 1 GB at most
     except psycopg.Error as failed:
+        if failed.sqlstate is None and "memory" in str(failed):
+            raise MemoryError from failed  # our own: the answer passes the job's limit
         raise source_problem(failed.sqlstate) from failed
     text, longest = found or (None, None)
     return None if (longest or 0) > MAX_CSV_LINE_BYTES // 4 else (text or b"")
