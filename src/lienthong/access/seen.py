@@ -109,7 +109,7 @@ class SeenMessages:
 
         Raises Replayed, MaybeReplayed or SeenUnknown.
         """
-        if self._task is None:
+        if self._task is None or self._task.done():
             raise _unknown()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(Taking(key, nonce, created, expires, future))
@@ -135,16 +135,12 @@ class SeenMessages:
             rows = await connection.fetch(
                 INSERT, [t.key for t in batch], [t.nonce for t in batch], [t.expires for t in batch]
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._connection = None
-            for taking in batch:
-                taking.refuse(
-                    SeenUnknown(
-                        T("The database did not answer, so the message was not taken."),
-                        mend=T("Send it again in a moment; the operator finds the cause in the log of the node."),
-                    )
-                )
-            return
+        except BaseException as cause:  # the task's root: whatever happened, these messages are not known to be new
+            self._abandon()
+            _refuse_all(batch)
+            if isinstance(cause, Exception) or _cancelled_by_another(cause):
+                return
+            raise
         fresh = {(row[0], row[1]) for row in rows}
         for taking in batch:
             if taking.created < self._fresh_after:
@@ -199,6 +195,12 @@ class SeenMessages:
             self._connection = None
 
 
+def _cancelled_by_another(cause: BaseException) -> bool:
+    """Whether asyncpg cancelled its own wait, as it does when a link breaks at a bad moment: nobody asked us to end."""
+    task = asyncio.current_task()
+    return isinstance(cause, asyncio.CancelledError) and (task is None or task.cancelling() == 0)
+
+
 def _refuse_all(batch: list[Taking]) -> None:
     for taking in batch:
         taking.refuse(_unknown())
@@ -207,6 +209,6 @@ def _refuse_all(batch: list[Taking]) -> None:
 def _unknown() -> SeenUnknown:
     return SeenUnknown(
         T("The database did not answer, so the message was not taken."),
-        mend=T("Send it again in a moment; the operator finds the cause with `lienthong doctor`."),
+        mend=T("Send it again in a moment; the operator finds the cause in the log of the node."),
         retry_after_s=RETRY_AFTER_S,
     )
