@@ -22,7 +22,7 @@ def T(message: str) -> str:  # noqa: N802 - the short marker that extraction loo
 
 
 def translate(message: str, language: Language, **facts: object) -> str:
-    """``message`` in ``language`` with its ``{placeholders}`` filled from ``facts``; the id itself where no translation is."""
+    """``message`` in ``language``, placeholders filled from ``facts``; the id itself where there is no translation."""
     text = _catalogue(language).get(message, message)
     try:
         return text.format(**facts) if facts else text

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from tests.use.nodes import COUNTER, TestNode
 
 from lienthong.config import Client
 from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.listen import serve_app
+from tests.use.nodes import COUNTER, TestNode
 
 TOKEN = "a token of the land office"
 LAND_OFFICE = "VN/GOV/H24/datdai"
@@ -60,7 +60,8 @@ async def test_a_call_through_the_door_is_answered_with_its_record_whose_receipt
     assert answer.status_code == 200, answer.text
     assert answer.json()["rows"][0]["full_name"] == "Nguyễn Thị Bình"
     receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}")).json()
-    assert json.loads(receipt["record"])["side"] == "consumer" and receipt["messages"]["response"]
+    assert json.loads(receipt["record"])["side"] == "consumer"
+    assert receipt["messages"]["response"]
 
 
 async def test_a_receipt_of_a_call_with_something_in_its_address_is_whole_for_the_owner_only(door, two_nodes):
@@ -73,7 +74,8 @@ async def test_a_receipt_of_a_call_with_something_in_its_address_is_whole_for_th
     public = await two_nodes[0].receipt(record)
 
     assert (await door.get(f"/log/receipt/{record}")).json()["messages"] is not None
-    assert public["messages"] is None and public["withheld"] == "messages"
+    assert public["messages"] is None
+    assert public["withheld"] == "messages"
     assert "001099012345" not in json.dumps(public)
 
 
@@ -100,7 +102,8 @@ async def test_a_question_of_nobody_or_about_nothing_is_refused_with_side_and_me
     told = answer.json()
     assert told["type"] == f"urn:lienthong:problem:{kind}"
     assert answer.status_code == told["status"] >= 400
-    assert told["side"] == "caller" and told["mend"]
+    assert told["side"] == "caller"
+    assert told["mend"]
 
 
 async def test_a_system_with_its_token_may_ask(door):
@@ -114,4 +117,5 @@ async def test_a_system_with_its_token_may_ask(door):
 async def test_health_tells_what_is_missing(door):
     assert (await door.get("/livez")).status_code == 200
     answer = await door.get("/readyz")
-    assert answer.status_code == 503 and answer.json()["parts"] == {"directory": "no-directory"}
+    assert answer.status_code == 503
+    assert answer.json()["parts"] == {"directory": "no-directory"}

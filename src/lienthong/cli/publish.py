@@ -18,7 +18,8 @@ from lienthong.directory.models import DatasetId, ServiceId, member_of, read_ser
 from lienthong.i18n import T, translate
 from lienthong.node.local import KeptDirectory
 from lienthong.node.supervise import read_dsns, sandbox_socket
-from lienthong.storage.pool import connect
+from lienthong.storage.pool import DatabaseFailed, connect
+from lienthong.storage.provision import DatabaseUnavailable
 from lienthong.tables.jobs import inspect_file
 from lienthong.tables.sandbox import Sandbox
 
@@ -80,7 +81,14 @@ def service_id(settings: Settings, owner: str, named: str | None, source: str) -
 
 
 async def _publish(settings: Settings, request: PublishRequest, sandbox: Sandbox) -> Service:
-    async with await connect(read_dsns(settings).app) as db:
+    dsn = read_dsns(settings).app
+    try:
+        connection = await connect(dsn)
+    except DatabaseFailed as away:
+        raise DatabaseUnavailable(
+            T("The node's database does not answer."), mend=T("See that the server runs and has free connections.")
+        ) from away
+    async with connection as db:
         service = await publish_service(db, request, look=lambda path: inspect_file(sandbox, path))
         await db.execute("SELECT pg_notify('service', %s)", (service.id,))
     return service

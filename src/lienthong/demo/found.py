@@ -145,7 +145,7 @@ async def load_registers(sites: Sequence[Site], superuser: str, persons: int) ->
                 case _ if offer.register is FIRM:
                     rows = await load_firms(db, firms)
                 case _:
-                    rows = await load_units(db, date.today())
+                    rows = await load_units(db, DATA_DAY)
             await open_to_reader(db, offer.register.table, _mark(offer, persons))
         loaded[offer.register.table] = rows
     return loaded

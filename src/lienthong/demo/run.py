@@ -243,9 +243,9 @@ class Demo:
                         rule = await make_rule(
                             db, desk.directory.snapshot(), desk.signer(terms.provider), terms, now=_now()
                         )
-                    async with open_desk(self.sites[0].settings, database_of(superuser, self.sites[0].database)) as top:
-                        async with top.pool.connection() as db:
-                            await add_rule(db, rule)
+                    top = database_of(superuser, self.sites[0].database)
+                    async with open_desk(self.sites[0].settings, top) as office, office.pool.connection() as db:
+                        await add_rule(db, rule)
                     continue
                 async with open_desk(home.settings, database_of(superuser, home.database)) as asking:
                     await asking.request(terms, "Liên thông phục vụ thủ tục hành chính và thống kê (dữ liệu giả lập)")

@@ -40,7 +40,7 @@ from lienthong.trust.seal import commitment, new_salt
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 PREFIX = b"/x1/"
 PROBLEM_HEADER = "lienthong-problem"
-"""Set by a node on its own problems alone: a back end's fields of this family are dropped, so it can not imitate one."""
+"""Set by a node on its own problems alone: a back end's fields of this family are dropped: it can not imitate one."""
 
 
 class UnknownService(Refused):
@@ -231,7 +231,7 @@ class Provider:
         status, headers, body = await self._parts.call_backend(service, incoming, rest)
         content_type = headers.pop("content-type", "application/octet-stream")
         if status >= 300:
-            # An error's body has no published fields: where the agreement limits any, or persons are concerned, it stays.
+            # An error's body has no published fields: it stays where the agreement limits any or persons are concerned.
             withheld = service.personal or decision.fields is not None or decision.masks
             return Done(status, b"" if withheld else body, content_type, headers)
         persons: tuple[tuple[str, str], ...] = ()

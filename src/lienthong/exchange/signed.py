@@ -249,7 +249,8 @@ def authenticate(
 ) -> Incoming:
     """Who sent this request: certificate, signature, freshness, body digest, and the member's node must agree.
 
-    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate.  Replay is the caller's next question.  Raises StrangerRefused or a MessageRefused.
+    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate.  Replay is the caller's next
+    question.  Raises StrangerRefused or a MessageRefused.
     """
     node = snapshot.node_by_certificate(certificate) if certificate else None
     if node is None:

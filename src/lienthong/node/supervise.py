@@ -21,7 +21,7 @@ from lienthong.config import Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.storage.placement import short_folder
-from lienthong.storage.provision import DatabaseDsns, prepare_database
+from lienthong.storage.provision import DatabaseDsns, DatabaseUnavailable, prepare_database
 from lienthong.storage.server import PostgresServer
 
 ROLES = ("gateway", "web", "jobs")
@@ -136,8 +136,13 @@ def write_dsns(settings: Settings, dsns: DatabaseDsns) -> None:
 
 
 def read_dsns(settings: Settings) -> DatabaseDsns:
-    """The DSNs the supervisor wrote."""
-    return DatabaseDsns(**json.loads((settings.data / "secrets" / DATABASE_FILE).read_text("utf-8")))
+    """The DSNs the supervisor wrote.  Raises DatabaseUnavailable when the node was never started on this machine."""
+    path = settings.data / "secrets" / DATABASE_FILE
+    if not path.exists():
+        raise DatabaseUnavailable(
+            T("The node's database does not answer."), mend=T("See that the server runs and has free connections.")
+        )
+    return DatabaseDsns(**json.loads(path.read_text("utf-8")))
 
 
 def sandbox_socket(settings: Settings) -> Path:
