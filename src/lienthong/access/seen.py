@@ -138,7 +138,7 @@ class SeenMessages:
         except BaseException as cause:  # the task's root: whatever happened, these messages are not known to be new
             self._abandon()
             _refuse_all(batch)
-            if isinstance(cause, Exception) or _cancelled_by_another(cause):
+            if isinstance(cause, Exception):  # asyncpg's InternalClientError is of no family of its own
                 return
             raise
         fresh = {(row[0], row[1]) for row in rows}
@@ -193,12 +193,6 @@ class SeenMessages:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-
-def _cancelled_by_another(cause: BaseException) -> bool:
-    """Whether asyncpg cancelled its own wait, as it does when a link breaks at a bad moment: nobody asked us to end."""
-    task = asyncio.current_task()
-    return isinstance(cause, asyncio.CancelledError) and (task is None or task.cancelling() == 0)
 
 
 def _refuse_all(batch: list[Taking]) -> None:
