@@ -91,3 +91,13 @@ def test_a_configuration_that_is_not_there_is_status_2(tmp_path: Path):
 
     assert ran.returncode == 2
     assert "none.toml" in ran.stderr
+
+
+def test_a_node_that_was_never_started_is_status_2(tmp_path: Path):
+    config = tmp_path / "lienthong.toml"
+    config.write_text(f'node = "nut-h24"\ndata = "{tmp_path}/data"\nmembers = ["VN/GOV/H24"]\n')
+
+    ran = lienthong(tmp_path, "agreement", "list", "--config", str(config))
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "urn:lienthong:problem:database-unavailable" in ran.stderr

@@ -18,7 +18,7 @@ from lienthong.access.write import RecordWriter
 from lienthong.agreements.index import AgreementIndex
 from lienthong.agreements.policy import Decision, Request
 from lienthong.catalog.models import Service
-from lienthong.directory.models import member_of
+from lienthong.directory.models import MemberId, member_of
 from lienthong.errors import Problem
 from lienthong.exchange.provide import view_of
 from lienthong.i18n import T
@@ -35,6 +35,8 @@ class TableGate:
     """Implements ``tables.take.Gate``."""
 
     node: str
+    member: str
+    """The member that answers for a profile whose agreement is gone: the node's first."""
     live: Live
     writer: RecordWriter
     quota: Quota
@@ -43,7 +45,7 @@ class TableGate:
         """The tables that the profile's agreement is about."""
         compiled = self._index.get(profile.agreement)
         if compiled is None:
-            return []
+            raise await self._gone(profile)
         return [
             service
             for service in self.live.services()
@@ -64,13 +66,7 @@ class TableGate:
         )
         compiled = self._index.get(profile.agreement)
         if compiled is None:
-            gone = NoAgreement(
-                T("The agreement of this profile no longer counts."),
-                mend=T("Ask for a new profile under an agreement that does."),
-                agreement=profile.agreement,
-            )
-            await self._record(use, None, "refused", gone.kind)
-            raise gone
+            raise await self._gone(profile)
         decision = compiled.decide(
             Request(
                 consumer=profile.system,
@@ -89,6 +85,25 @@ class TableGate:
         if opens:
             self.quota.add(profile.agreement, at)
         return Admitted(view_of(decision), note_of(decision))
+
+    async def _gone(self, profile: Profile) -> NoAgreement:
+        """The recorded refusal of a profile whose agreement no longer counts."""
+        use = Use(
+            way="table",
+            exchange_id=profile.id,
+            consumer=profile.system,
+            provider=MemberId(self.member),
+            resource=f"{self.member}/-/-",
+            purpose=profile.purpose,
+            at=datetime.now(UTC),
+        )
+        gone = NoAgreement(
+            T("The agreement of this profile no longer counts."),
+            mend=T("Ask for a new profile under an agreement that does."),
+            agreement=profile.agreement,
+        )
+        await self._record(use, None, "refused", gone.kind)
+        return gone
 
     async def opened(self, reading: Reading) -> None:
         """The record that a reading began; durable when this returns."""

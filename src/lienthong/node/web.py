@@ -44,7 +44,9 @@ class PublicWeb:
         self._sources = Sources()
         self._pages = NodePages(local)
         signer = AddressSigner(local.keyring.secret("share-addresses"))
-        gate = TableGate(local.settings.node, self._live, RecordWriter(self._commit, local.seal), Quota())
+        gate = TableGate(
+            local.settings.node, local.settings.members[0], self._live, RecordWriter(self._commit, local.seal), Quota()
+        )
         storage = Storage(local.settings.data / "shared")
         sandbox = Sandbox(sandbox_socket(local.settings))
         self._taking = Taking(local.pool, gate, Materialiser(local.pool, storage, sandbox, self._sources), signer)
