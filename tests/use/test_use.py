@@ -194,3 +194,16 @@ async def test_an_error_of_the_provider_can_not_be_imitated_by_a_back_end(two_no
 
     assert used.answer.status == 403
     assert {leaf["outcome"] for node in two_nodes for leaf in await node.leaves()} == {"permitted"}
+
+
+async def test_a_refusal_repeated_within_a_minute_is_counted_in_one_record(two_nodes):
+    consumer, provider = two_nodes
+    provider.agreements.clear()
+
+    answers = [await consumer.consumer.use(a_wish()) for _ in range(4)]
+
+    assert {answer.answer.status for answer in answers} == {403}
+    assert len({answer.peer_record for answer in answers}) == 1
+    assert [leaf["reason"] for leaf in await provider.leaves()] == ["no-agreement"]
+    (counted,) = provider.parts.repeats.rest()
+    assert counted.reason == "no-agreement;repeated=3"

@@ -5,6 +5,7 @@ A use is recorded here too, and names the provider's record; an answer that can 
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -158,7 +159,12 @@ class Consumer:
                 peer_record=exchanged.record,
             )
             detail["messages"] = self._evidence(wish, exchanged)
-        return (await self._parts.writer.append(record, detail)).hex()
+        known = self._parts.repeats.counted(record, time.monotonic())
+        if known is not None:
+            return known
+        named = (await self._parts.writer.append(record, detail)).hex()
+        self._parts.repeats.wrote(record, named, time.monotonic())
+        return named
 
     def _evidence(self, wish: Wish, exchanged: Exchanged) -> dict[str, object]:
         local = self._parts.keys[member_of(wish.consumer)]

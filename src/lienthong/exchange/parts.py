@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lienthong.access.gate import Gate
+from lienthong.access.repeats import Repeats
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import RecordWriter
 from lienthong.agreements.policy import Decision
@@ -47,3 +48,5 @@ class Parts:
     call_backend: CallBackend
     notices: Mapping[str, PeerNotice]
     accept_rule: AcceptRule
+    repeats: Repeats = field(default_factory=Repeats)
+    """Refusals of the last minute: equal ones become one record with their count."""

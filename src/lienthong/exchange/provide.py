@@ -6,6 +6,7 @@ request, and named by a record that is already on disk.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -203,6 +204,11 @@ class Provider:
             rows=done.rows,
             subjects=tuple(commitment(salt, f"{kind}:{code}").hex() for kind, code in done.subjects),
         )
+        known = self._parts.repeats.counted(record, time.monotonic())
+        if known is not None:
+            headers = {"content-type": done.content_type, **done.headers}
+            sealed_answer(done.status, headers, done.body, known, incoming, local)
+            return PeerAnswer(done.status, headers, done.body)
         leaf = write_record(record)
         named = record_hash(leaf)
         headers = {"content-type": done.content_type, **done.headers}
@@ -223,6 +229,7 @@ class Provider:
             "subjects": done.subjects,
         }
         await self._parts.writer.append_leaf(leaf, named, detail)
+        self._parts.repeats.wrote(record, named.hex(), time.monotonic())
         return PeerAnswer(done.status, headers, done.body)
 
     async def _call(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:

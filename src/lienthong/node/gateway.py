@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
 
 from lienthong.access.gate import Gate
+from lienthong.access.repeats import Repeats
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.agreements.policy import Decision
 from lienthong.agreements.rules import accept_rule
 from lienthong.config import Settings
 from lienthong.directory.models import SystemId
+from lienthong.errors import Problem
 from lienthong.exchange.backend import Backend
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.clientdoor import ClientDoor, Counter
@@ -49,6 +52,7 @@ from lienthong.tables.sandbox import Sandbox
 
 log = structlog.get_logger("lienthong.gateway")
 TRUST_LOOK_S = 0.5
+REPEATS_LOOK_S = 5.0
 
 
 class Gateway:
@@ -58,6 +62,8 @@ class Gateway:
         self.local = local
         self._settings: Settings = local.settings
         self._commit = GroupCommit(local.dsns.log, "record", COLUMNS)
+        self._writer = RecordWriter(self._commit, local.seal)
+        self._repeats = Repeats()
         self._seen = SeenMessages(local.dsns.app)
         self._client = HttpClient()
         self._sources = Sources()
@@ -100,12 +106,15 @@ class Gateway:
         ]
         self._tasks = [
             asyncio.create_task(self._watch_directory()),
+            asyncio.create_task(self._count_repeats()),
         ]
         log.info("gateway.serving", client=self.ports[0], peer=self.ports[1])
 
     async def stop(self, grace_s: float = 25.0) -> None:
         """Drain both listeners, then close what they used."""
         await asyncio.gather(*(listener.stop(grace_s) for listener in self._listeners))
+        for record in self._repeats.rest():
+            await self._writer.append(record)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,7 +156,8 @@ class Gateway:
             snapshot=local.directory.snapshot,
             keys=keys,
             gate=Gate(live.index.find, local.directory.snapshot),
-            writer=RecordWriter(self._commit, local.seal),
+            writer=self._writer,
+            repeats=self._repeats,
             seen=self._seen,
             link=link,
             service=live.service,
@@ -166,6 +176,16 @@ class Gateway:
             return
         async with self.local.pool.connection() as db:
             await accept_rule(db, compiled.digest, member, exchange_id=exchange_id, at=datetime.now(UTC))
+
+    async def _count_repeats(self) -> None:
+        """Write one record for all equal refusals of a minute that has ended."""
+        while True:
+            await asyncio.sleep(REPEATS_LOOK_S)
+            for record in self._repeats.due(time.monotonic()):
+                try:
+                    await self._writer.append(record)
+                except Problem as failed:
+                    log.error("repeats.not-recorded", error=failed.kind)
 
     async def _watch_directory(self) -> None:
         while True:
