@@ -151,6 +151,10 @@ def _converted(name: str, value: object, source: Path) -> object:
         path = Path(str(value))
         return path if path.is_absolute() else (source.parent / path).resolve()
     if name == "members":
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in cast("list[object]", value)):
+            raise BadConfiguration(
+                T("{file}: {key} must be of type {type}."), file=str(source), key=name, type="list of texts"
+            )
         return tuple(cast("list[str]", value))
     if name == "clients":
         try:
@@ -160,6 +164,7 @@ def _converted(name: str, value: object, source: Path) -> object:
                                    why=str(wrong)) from wrong  # fmt: skip
     expected = {"int": int, "bool": bool, "float": (int, float), "str": str}
     declared = str(Settings.__dataclass_fields__[name].type).split(" | ", 1)[0]
-    if declared in expected and not isinstance(value, expected[declared]):
+    wrong_kind = isinstance(value, bool) != (declared == "bool")
+    if declared in expected and (wrong_kind or not isinstance(value, expected[declared])):
         raise BadConfiguration(T("{file}: {key} must be of type {type}."), file=str(source), key=name, type=declared)
     return value

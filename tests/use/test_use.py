@@ -207,3 +207,14 @@ async def test_a_refusal_repeated_within_a_minute_is_counted_in_one_record(two_n
     assert [leaf["reason"] for leaf in await provider.leaves()] == ["no-agreement"]
     (counted,) = provider.parts.repeats.rest()
     assert counted.reason == "no-agreement;repeated=3"
+
+
+@pytest.mark.parametrize("body", [b"not json", b"[1]", b""])
+async def test_a_sub_query_without_a_json_object_is_refused_on_record(two_nodes, body):
+    consumer, provider = two_nodes
+
+    used = await consumer.consumer.use(a_wish(way="query", target=b"/x1/query", body=body))
+
+    assert used.answer.status == 400
+    assert json.loads(used.answer.body)["type"] == "urn:lienthong:problem:body-not-object"
+    assert [leaf["reason"] for leaf in await provider.leaves()] == ["body-not-object"]

@@ -30,6 +30,7 @@ from lienthong.exchange.signed import (
     LocalKey,
     RefusedByProvider,
     authenticate,
+    body_object,
     sealed_answer,
 )
 from lienthong.i18n import T
@@ -258,7 +259,7 @@ class Provider:
         return Done(200, page_json(page), JSON_TYPE, rows=len(page.rows), subjects=page.subjects)
 
     async def _query(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
-        sql = str(orjson.loads(incoming.body).get("sql", ""))
+        sql = str(body_object(incoming.body).get("sql", ""))
         arrow, rows = await self._parts.answer_subquery(service, sql, decision)
         return Done(200, arrow, ARROW_TYPE, rows=rows)
 

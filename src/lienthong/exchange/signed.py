@@ -78,6 +78,15 @@ class RefusedByProvider(Problem):
         return self.body
 
 
+class BodyNotObject(Problem):
+    """The body of a message that must be a JSON object is none."""
+
+    kind: ClassVar[str] = "body-not-object"
+    status: ClassVar[int] = 400
+    side: ClassVar[Side] = "consumer"
+    title: ClassVar[str] = T("The message's body is not a JSON object")
+
+
 @dataclass(frozen=True, slots=True)
 class LocalKey:
     """A member's signing key that this node holds."""
@@ -134,6 +143,19 @@ class Incoming:
     headers: Mapping[str, str]
     body: bytes
     verified: Verified
+
+
+def body_object(body: bytes) -> dict[str, object]:
+    """``body`` as a JSON object; raises BodyNotObject."""
+    try:
+        value: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise BodyNotObject(
+            T("The body must be a JSON object."), mend=T("Both nodes need compatible versions; compare them.")
+        )
+    return cast("dict[str, object]", value)
 
 
 class PeerLink:

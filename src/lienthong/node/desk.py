@@ -28,7 +28,7 @@ from lienthong.directory.models import MemberId, SystemId
 from lienthong.errors import Problem, Side
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.peer import OwnCertificate, PeerOrigins
-from lienthong.exchange.signed import Incoming, LocalKey, Message, PeerLink, RefusedByProvider
+from lienthong.exchange.signed import Incoming, LocalKey, Message, PeerLink, RefusedByProvider, body_object
 from lienthong.i18n import T
 from lienthong.node.local import KeptDirectory
 from lienthong.node.prepare import local_keys, tls_files
@@ -122,7 +122,7 @@ class Desk:
             answer = await receive_message(
                 db,
                 self.directory.snapshot(),
-                cast("dict[str, object]", orjson.loads(incoming.body)),
+                body_object(incoming.body),
                 sender=sender,
                 signers=self.signer_of,
                 now=datetime.now(UTC),

@@ -20,7 +20,7 @@ from lienthong.agreements.policy import Request
 from lienthong.catalog.models import Service
 from lienthong.config import Settings
 from lienthong.directory.models import MemberId, SystemId
-from lienthong.exchange.signed import Incoming, Message, PeerLink, RefusedByProvider
+from lienthong.exchange.signed import Incoming, Message, PeerLink, RefusedByProvider, body_object
 from lienthong.i18n import T
 from lienthong.storage.pool import Pool
 from lienthong.tables.share import make_profile, table_name
@@ -42,23 +42,23 @@ class ProfileOffice:
 
     async def issue(self, _: str, incoming: Incoming) -> dict[str, object]:
         """The profile's content and the table's name; raises the gate's refusals."""
-        asked = cast("dict[str, str]", orjson.loads(incoming.body))
+        agreement = str(body_object(incoming.body).get("agreement", ""))
         use = Use(
             way="table",
             exchange_id=incoming.exchange_id,
             consumer=incoming.consumer,
             provider=incoming.service.rsplit("/", 2)[0],
-            resource=asked["agreement"],
+            resource=agreement,
             purpose=incoming.purpose,
             at=datetime.now(UTC),
         )
-        compiled = self.index.get(asked["agreement"])
+        compiled = self.index.get(agreement)
         service = self._service_of(compiled.target) if compiled else None
         if compiled is None or service is None:
             raise NoAgreement(
                 T("No agreement {agreement} about a table counts here."),
                 mend=T("List your agreements and name one that counts: lienthong agreement list"),
-                agreement=asked["agreement"],
+                agreement=agreement[:100],
             )
         decision = compiled.decide(
             Request(
