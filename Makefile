@@ -29,8 +29,12 @@ demo: setup
 
 test: $(VENV)/installed-test clients
 	@.ci/system-packages
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
-	LIENTHONG_TEST_PG=debian $(BIN)/python -m pytest tests/storage tests/access $(PYTEST_ARGS)
+	@status=0; \
+	echo "== all tests, PostgreSQL of the embedded wheel"; \
+	$(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; \
+	echo "== storage and access again, PostgreSQL 15 of the system"; \
+	LIENTHONG_TEST_PG=debian $(BIN)/python -m pytest tests/storage tests/access $(PYTEST_ARGS) || status=$$?; \
+	exit $$status
 
 # All checks run, two at a time, whatever the others say; each prints its words together.
 lint: $(VENV)/installed-test
