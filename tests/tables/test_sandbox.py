@@ -239,7 +239,10 @@ def environment_of(pid: int | None) -> bytes:
 
 
 async def end_of(pid: int) -> None:
-    descriptor, ended = os.pidfd_open(pid), asyncio.Event()
+    try:
+        descriptor, ended = os.pidfd_open(pid), asyncio.Event()
+    except ProcessLookupError:  # it has ended before we looked
+        return
     asyncio.get_running_loop().add_reader(descriptor, ended.set)
     await ended.wait()
     asyncio.get_running_loop().remove_reader(descriptor)

@@ -15,7 +15,8 @@ from lienthong.access.gate import Refused, agreement_ref
 from lienthong.access.models import Outcome, Record, Use, Way, digest
 from lienthong.access.receipt import message_evidence
 from lienthong.agreements.policy import Decision
-from lienthong.directory.models import SystemId, member_of
+from lienthong.directory.document import Snapshot
+from lienthong.directory.models import SystemId, member_of, system_of
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer
 from lienthong.exchange.parts import Parts
@@ -127,6 +128,12 @@ class Consumer:
     ) -> str:
         salt = new_salt()
         outcome, reason = outcome_of(exchanged, problem)
+        purpose = decision.purpose if decision and decision.purpose else use.purpose
+        if exchanged is None:
+            snapshot = self._parts.snapshot()
+            purpose = purpose if purpose and snapshot.purpose(purpose) else None
+            if decision is None or decision.agreement_id is None:
+                use = without_unknown_words(use, snapshot)
         record = Record(
             side="consumer",
             exchange_id=use.exchange_id,
@@ -136,7 +143,7 @@ class Consumer:
             provider=use.provider,
             resource=use.resource,
             way=use.way,
-            purpose=decision.purpose if decision and decision.purpose else use.purpose,
+            purpose=purpose,
             ground=decision.ground if decision else None,
             agreement=agreement_ref(decision),
             decision_digest=decision.decision_digest or None if decision else None,
@@ -178,6 +185,18 @@ class Consumer:
                 dict(owner[0].jwk) if owner else {},
             ),
         }
+
+
+def without_unknown_words(use: Use, snapshot: Snapshot) -> Use:
+    """``use`` as a record may name it when no agreement stands behind its words: only what the directory knows.
+
+    A caller may have typed a personal number where a service or a purpose belongs, and a leaf stays for ever; the
+    salted commitment to the address still tells the owner what was asked.
+    """
+    provider = use.provider if snapshot.member(use.provider) else "-/-/-"
+    system = system_of(use.resource)
+    known = system if snapshot.system(system) else f"{provider}/-"
+    return replace(use, provider=provider, resource=f"{known}/-")
 
 
 def outcome_of(exchanged: Exchanged | None, problem: Problem | None) -> tuple[Outcome, str | None]:
