@@ -121,7 +121,7 @@ def test_a_person_mistyped_into_an_identifier_does_not_come_into_the_log(country
     )
     assert refused.status_code >= 400
 
-    # A refusal equal to one of the last minute is only counted: a good call afterwards shows that the log is up to date.
+    # A refusal equal to one of the last minute is only counted: a good call afterwards shows the log is up to date.
     good = country.http.post(
         f"{country.client_url}/r1/{CITIZEN}",
         headers={"X-Road-Client": ONE_STOP_SYSTEM, "Lienthong-Purpose": ONE_STOP},
