@@ -283,6 +283,45 @@ def test_a_lost_cluster_folder_is_told_and_not_silently_made_anew(make_server):
         home.with_suffix(".away").rename(home)
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="only root has clusters outside the data folder")
+def test_the_next_cluster_removes_those_of_temporary_folders_that_are_gone(make_server, tmp_path, programs):
+    died = start_elsewhere(tmp_path / "gone", programs, "import os; print(server.pid, flush=True); os._exit(9)")
+    assert died.returncode == 9, died.stderr
+    gone, kept = place(tmp_path / "gone"), make_server("kept")
+    shutil.rmtree(tmp_path / "gone")
+
+    make_server("next")
+
+    assert not gone.home.exists()
+    assert processes_in(gone.cluster) == []
+    assert one(kept, "SELECT 1") == 1
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root has clusters outside the data folder")
+def test_a_cluster_whose_owner_lives_or_whose_folder_may_be_unmounted_is_kept(make_server, tmp_path):
+    server = make_server("data")
+    home = place(server.data_dir).home
+    away = ROOT_FOLDER / "clusters" / "away"
+    away.mkdir()
+    (away / "made-for").write_text("/mnt/not-mounted-today/postgres\n")
+    (home / "made-for").write_text(f"{tmp_path}/gone-while-running\n")
+    kept_elsewhere = subprocess.run(
+        [sys.executable, "-c", REMOVE_ORPHANS, str(home.parent)], capture_output=True, text=True, check=False
+    )
+
+    assert kept_elsewhere.returncode == 0, kept_elsewhere.stderr
+    assert away.exists()
+    assert one(server, "SELECT 1") == 1
+    away.joinpath("made-for").unlink()
+    away.rmdir()
+
+
+REMOVE_ORPHANS = """
+import sys; from pathlib import Path; from lienthong.storage.orphans import remove_orphans
+remove_orphans(Path(sys.argv[1]), "cluster-folder")
+"""
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="only root needs another account to reach the programs")
 def test_programs_that_the_account_can_not_reach_are_copied(pg_engine, programs, tmp_path):
     if pg_engine == "debian":

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
+from lienthong.storage.orphans import MADE_FOR, remove_orphans
 
 ROOT_FOLDER = Path("/var/lib/lienthong")
 ACCOUNT = "lienthong"
@@ -250,10 +251,11 @@ def _make_root_home(data_dir: Path, pointer: Path) -> None:
     clusters = ROOT_FOLDER / "clusters"
     _owned_folder(ROOT_FOLDER, 0o755)
     _owned_folder(clusters, 0o711)
+    remove_orphans(clusters, POINTER)
     # A new name each time: an emptied data folder must not meet the cluster, and the passwords, of its former life.
     home = clusters / secrets.token_hex(6)
     _owned_folder(home, 0o711)
-    (home / "made-for").write_text(f"{data_dir}\n", "utf-8")
+    (home / MADE_FOR).write_text(f"{data_dir}\n", "utf-8")
     proposal = data_dir / f".{POINTER}.{home.name}"
     private_file(proposal, f"{home}\n")
     try:

@@ -20,6 +20,7 @@ import psycopg
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.storage.durability import check_durability
+from lienthong.storage.orphans import take_lock
 from lienthong.storage.placement import (
     POINTER,
     Placement,
@@ -151,18 +152,13 @@ class PostgresServer:
     def _own(self, placed: Placement) -> None:
         if self._lock is not None:
             return
-        # A record lock: it ends with this process and, unlike flock, is not inherited by what it forks.
-        descriptor = os.open(placed.lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.lockf(descriptor, os.F_TLOCK, 0)
-        except OSError:
-            os.close(descriptor)
+        self._lock = take_lock(placed.lock)
+        if self._lock is None:
             raise ServerOwned(
                 T("Another process runs the embedded PostgreSQL of {folder}."),
                 mend=T("Stop that process first, or name another data folder."),
                 folder=str(self.data_dir),
-            ) from None
-        self._lock = descriptor
+            )
 
     def _disown(self) -> None:
         if self._lock is not None:
