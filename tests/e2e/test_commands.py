@@ -196,4 +196,5 @@ def test_a_refusal_is_on_record(country: Country):
         return [use for use in country.uses("H24") if use["hash"] not in before and use["outcome"] == "refused"]
 
     [use] = until(refused, PATIENCE_S, "the refusal came into the log")
-    assert (use["way"], use["resource"], use["purpose"]) == ("call", CITIZEN, "HP-GHINHAN-01")
+    assert (use["way"], use["resource"], use["reason"]) == ("call", CITIZEN, "purpose-not-granted")
+    assert use["purpose"] is None  # what the caller typed is no purpose that the directory knows

