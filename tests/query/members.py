@@ -21,10 +21,13 @@ from lienthong.catalog.models import Field, Service, Subject, TableSource
 from lienthong.directory.models import ServiceId
 from lienthong.query.models import Plan, RemoteTable
 from lienthong.query.names import service_name, write_name
+from lienthong.query.operations import PART_LIMITS, Restrictor, run_part
 from lienthong.query.plan import plan
 from lienthong.query.restrict import restrict, table_under
+from lienthong.tables.limits import Limits
 from lienthong.tables.mask import duckdb_type
 from lienthong.tables.models import View
+from lienthong.tables.sandbox import Outcome, Sandbox
 from lienthong.tables.sql import masked_select, quote_name, read_file
 
 Row = tuple[object, ...]
@@ -211,3 +214,11 @@ def _member(service: ServiceId, folder: Path, count: int) -> Member:
         source=TableSource("parquet", path=str(path)),
     )
     return Member(described, str(path))
+
+
+async def part_of(
+    sandbox: Sandbox, service: Service, view: View, least: int | None, sql: str, limits: Limits = PART_LIMITS, **more
+) -> Outcome:
+    """A sub-query through the sandbox as a provider answers it: rewritten first, then run."""
+    restricted = await Restrictor(sandbox).restricted(service, view, least, sql)
+    return await run_part(sandbox, service, view, restricted, limits, **more)

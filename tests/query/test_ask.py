@@ -13,12 +13,12 @@ from lienthong.errors import Problem
 from lienthong.query.ask import Asked, AskLimits, Granted, PartAnswer, ask
 from lienthong.query.models import SubQuery
 from lienthong.query.names import unknown_table
-from lienthong.query.operations import Planner, run_part
+from lienthong.query.operations import Planner
 from lienthong.query.problems import QueryTimeout, UnknownTable
 from lienthong.tables.limits import AnswerTooLarge
 from lienthong.tables.models import View
 from lienthong.tables.sandbox import Sandbox
-from tests.query.members import CITIZEN, Federation
+from tests.query.members import CITIZEN, Federation, part_of
 
 C = "g01.dancu.citizen"
 P = '"h31.12".datdai.parcel'
@@ -44,7 +44,7 @@ class Node:
     async def send(self, asked: SubQuery) -> PartAnswer:
         self.sent.append(asked)
         member = self.members[asked.table]
-        outcome = await run_part(self.sandbox, member.service, member.view, member.min_group, asked.sql)
+        outcome = await part_of(self.sandbox, member.service, member.view, member.min_group, asked.sql)
         return PartAnswer(outcome.body, f"agreement of {asked.service}", "ours", "theirs")
 
     async def ask(self, sql: str, limits: AskLimits | None = None) -> Asked:

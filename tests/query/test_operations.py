@@ -15,13 +15,13 @@ import pytest
 from lienthong.agreements.policy import Decision
 from lienthong.errors import Problem
 from lienthong.query.models import Plan, SubQuery
-from lienthong.query.operations import MERGE_LIMITS, PART_LIMITS, Planner, run_merge, run_part
+from lienthong.query.operations import MERGE_LIMITS, PART_LIMITS, Planner, Restrictor, run_merge
 from lienthong.query.serve import answer_subquery
 from lienthong.tables.limits import InputBroken, Limits, OutOfMemory, OutOfTime, SqlFailed, TooManyRows
 from lienthong.tables.models import View
 from lienthong.tables.sandbox import Sandbox
 from tests.query.made_queries import Maker
-from tests.query.members import Federation
+from tests.query.members import Federation, part_of
 
 C = "g01.dancu.citizen"
 P = '"h31.12".datdai.parcel'
@@ -45,7 +45,7 @@ async def asked(sandbox: Sandbox, federation: Federation, sql: str) -> dict[str,
     parts: dict[str, bytes] = {}
     for part in plan.subqueries:
         member = federation.members[part.table]
-        parts[part.part] = (await run_part(sandbox, member.service, member.view, member.min_group, part.sql)).body
+        parts[part.part] = (await part_of(sandbox, member.service, member.view, member.min_group, part.sql)).body
     return orjson.loads((await run_merge(sandbox, plan, parts)).body)
 
 
@@ -123,7 +123,7 @@ async def test_a_part_is_answered_under_the_decision_with_the_types_the_engine_h
     )
 
     answered = await answer_subquery(
-        service, "SELECT max(full_name) AS n, sum(children) AS s FROM citizen", decision, sandbox
+        service, "SELECT max(full_name) AS n, sum(children) AS s FROM citizen", decision, sandbox, Restrictor(sandbox)
     )
 
     assert answered.fields == ("full_name", "children")
@@ -133,10 +133,12 @@ async def test_a_part_is_answered_under_the_decision_with_the_types_the_engine_h
     assert "*" in table.to_pylist()[0]["n"]
     for sql in ("SELECT born FROM citizen", "SELECT count(*) FROM citizen GROUP BY income"):
         with pytest.raises(Problem) as refused:
-            await answer_subquery(service, sql, decision, sandbox)
+            await answer_subquery(service, sql, decision, sandbox, Restrictor(sandbox))
         assert refused.value.kind == "unknown-column"
     with pytest.raises(Problem) as small:
-        await answer_subquery(service, "SELECT pn FROM citizen", replace(decision, min_group=10), sandbox)
+        await answer_subquery(
+            service, "SELECT pn FROM citizen", replace(decision, min_group=10), sandbox, Restrictor(sandbox)
+        )
     assert small.value.kind == "group-too-small-guard"
 
 
@@ -153,7 +155,7 @@ async def test_an_engines_error_says_what_is_wrong_and_shows_no_value(
     sandbox: Sandbox, federation: Federation, sql: str, problem: type[Problem]
 ):
     with pytest.raises(problem) as failed:
-        await run_part(sandbox, federation.members[C].service, View(), None, sql)
+        await part_of(sandbox, federation.members[C].service, View(), None, sql)
 
     told = str(failed.value.as_dict("en"))
     assert failed.value.side == "caller"
@@ -165,9 +167,9 @@ async def test_too_many_rows_of_a_part_are_refused_and_the_next_question_works(
 ):
     service = federation.members[C].service
     with pytest.raises(TooManyRows):
-        await run_part(sandbox, service, View(), None, "SELECT pn FROM citizen", replace(PART_LIMITS, max_rows=50))
+        await part_of(sandbox, service, View(), None, "SELECT pn FROM citizen", replace(PART_LIMITS, max_rows=50))
 
-    assert (await run_part(sandbox, service, View(), None, "SELECT pn FROM citizen LIMIT 50")).rows == 50
+    assert (await part_of(sandbox, service, View(), None, "SELECT pn FROM citizen LIMIT 50")).rows == 50
 
 
 BIG = pa.table({"a": list(range(30_000))})

@@ -19,8 +19,23 @@ from lienthong.tables.read import TableReader
 
 FindService = Callable[[str], Service | None]
 """This node's own services by id."""
-AnswerSubquery = Callable[[Service, str, Decision], Awaitable[tuple[bytes, int]]]
-"""Runs an already parsed sub-query under a decision: Arrow IPC bytes and number of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubqueryAnswer:
+    """Our part of another member's query."""
+
+    arrow: bytes
+    """An Arrow IPC stream."""
+    rows: int
+    subjects: tuple[tuple[str, str], ...] = ()
+    """Whom it is about: kind and identifier, in clear; only commitments reach the record."""
+    note: str | None = None
+    """What the record says beside ``permitted``."""
+
+
+AnswerSubquery = Callable[[Service, str, Decision], Awaitable[SubqueryAnswer]]
+"""Runs the text of a sub-query under a decision."""
 CallBackend = Callable[[Service, Incoming, bytes], Awaitable[tuple[int, dict[str, str], bytes]]]
 """Forwards a call to a service's HTTP back end: status, fields, body."""
 AcceptRule = Callable[[Decision, str, str], Awaitable[None]]

@@ -101,6 +101,8 @@ class Done:
     rows: int | None = None
     subjects: tuple[tuple[str, str], ...] = ()
     """Whom the answer is about: kind and identifier, in clear; only commitments reach the record."""
+    note: str | None = None
+    """What the record of a permitted use says beside it."""
 
 
 Do = Callable[[Service, Decision, Incoming, bytes], Awaitable[Done]]
@@ -165,6 +167,7 @@ class Provider:
             decision = parts.gate.admit(use)
             await parts.accept_rule(decision, member_of(use.consumer), use.exchange_id)
             done = await do(service, decision, incoming, rest)
+            reason = done.note
         except Problem as problem:
             decision = problem.decision if isinstance(problem, Refused) and problem.decision else decision
             outcome = "refused" if isinstance(problem, Refused) or problem.status < 500 else "failed"
@@ -260,8 +263,8 @@ class Provider:
 
     async def _query(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
         sql = str(body_object(incoming.body).get("sql", ""))
-        arrow, rows = await self._parts.answer_subquery(service, sql, decision)
-        return Done(200, arrow, ARROW_TYPE, rows=rows)
+        answer = await self._parts.answer_subquery(service, sql, decision)
+        return Done(200, answer.arrow, ARROW_TYPE, rows=answer.rows, subjects=answer.subjects, note=answer.note)
 
     async def _notice(self, name: str, incoming: Incoming) -> PeerAnswer:
         """A message that is not a use of data: signed both ways, not recorded in the access log."""

@@ -43,7 +43,7 @@ from lienthong.node.prepare import local_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.node.supervise import sandbox_socket
-from lienthong.query.operations import Planner
+from lienthong.query.operations import Planner, Restrictor
 from lienthong.storage.copy import GroupCommit
 from lienthong.tables.jobs import file_rows
 from lienthong.tables.queries import Sources
@@ -163,7 +163,7 @@ class Gateway:
             service=live.service,
             services=live.services,
             tables=TableReader(self._sources, file_rows(self._sandbox)),
-            answer_subquery=Subqueries(self._sandbox, settings).answer,
+            answer_subquery=Subqueries(self._sandbox, Restrictor(self._sandbox), self._sources, settings).answer,
             call_backend=Backend(self._client, settings.max_body_bytes).call,
             notices=notices.handlers(),
             accept_rule=self._accept_rule,

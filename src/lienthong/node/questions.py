@@ -21,17 +21,20 @@ from lienthong.config import Settings
 from lienthong.directory.models import MemberId, ServiceId, SystemId, member_of
 from lienthong.exchange.consume import Consumer, Wish
 from lienthong.exchange.describe import Descriptions
-from lienthong.exchange.parts import Parts
+from lienthong.exchange.parts import Parts, SubqueryAnswer
 from lienthong.exchange.provide import view_of
 from lienthong.exchange.signed import RefusedByProvider
 from lienthong.query.ask import Asked, AskLimits, Granted, PartAnswer, ask
 from lienthong.query.models import SubQuery
 from lienthong.query.names import find_service, fold_name, read_name
-from lienthong.query.operations import MERGE_LIMITS, PART_LIMITS, Planner
+from lienthong.query.operations import MERGE_LIMITS, PART_LIMITS, Planner, Restrictor
 from lienthong.query.serve import answer_subquery
+from lienthong.tables.queries import Sources
 from lienthong.tables.sandbox import Sandbox
 
 QUERY_TARGET: Final = b"/x1/query"
+SUBJECTS_NOT_LISTED: Final = "subjects-not-listed"
+"""Reason in the record of a query about more persons than one record names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +165,23 @@ class Subqueries:
     """The provider's side: answers parts of other members' questions from this node's tables."""
 
     sandbox: Sandbox
+    restrictor: Restrictor
+    sources: Sources
     settings: Settings
 
-    async def answer(self, service: Service, sql: str, decision: Decision) -> tuple[bytes, int]:
-        """An Arrow stream and its number of rows; raises what the query package and the sandbox raise."""
+    async def answer(self, service: Service, sql: str, decision: Decision) -> SubqueryAnswer:
+        """An Arrow stream, its rows and subjects; raises what the query package and the sandbox raise."""
         limits = replace(
             PART_LIMITS,
             memory_mb=self.settings.query_memory_mb,
             wall_s=self.settings.query_timeout_s,
             max_bytes=self.settings.max_query_bytes,
         )
-        answered = await answer_subquery(service, sql, decision, self.sandbox, limits)
-        return answered.arrow, answered.rows
+        answered = await answer_subquery(
+            service, sql, decision, self.sandbox, self.restrictor, limits, sources=self.sources
+        )
+        note = SUBJECTS_NOT_LISTED if answered.too_many_subjects else None
+        return SubqueryAnswer(answered.arrow, answered.rows, answered.subjects, note)
 
 
 def answer_json(asked: Asked) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
 
-from lienthong.tables.models import Condition
+from lienthong.tables.models import Condition, conditions_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,23 @@ class Restricted:
     relation: str
     """Name of the loaded table in ``sql``."""
     sql: str
+    subjects: str = ""
+    """SELECT of whom the rows that meet the query's condition are about, over ``ROWS``; empty when nobody is named."""
+
+
+ROWS = "lt_table"
+"""Name of the loaded table when it holds the columns of subjects too: ``relation`` then shows the others."""
+
+
+def restricted_from_wire(wire: Mapping[str, object]) -> Restricted:
+    """The Restricted that ``asdict`` and JSON made of one."""
+    return Restricted(
+        reads=tuple(cast("list[str]", wire["reads"])),
+        conditions=conditions_from(wire["conditions"]),
+        relation=str(wire["relation"]),
+        sql=str(wire["sql"]),
+        subjects=str(wire["subjects"]),
+    )
 
 
 def plan_to_wire(plan: Plan) -> dict[str, object]:

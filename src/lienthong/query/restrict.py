@@ -17,12 +17,12 @@ from lienthong.catalog.models import Field, Service
 from lienthong.i18n import T
 from lienthong.query.grammar import read_query, write_sql
 from lienthong.query.guard import write_guarded
-from lienthong.query.models import RemoteTable, Restricted
+from lienthong.query.models import ROWS, RemoteTable, Restricted
 from lienthong.query.names import fold_name, write_name
 from lienthong.query.problems import QueryRefused
 from lienthong.query.scopes import Block, Scopes, resolve
-from lienthong.tables.models import Condition, View, check_row_filter, mask_of, shown_fields
-from lienthong.tables.sql import ValueNotValid, quote_name, value_text
+from lienthong.tables.models import Condition, View, check_row_filter, mask_of, shown_fields, subject_columns
+from lienthong.tables.sql import SUBJECT, ValueNotValid, quote_name, value_text
 
 _OPERATORS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.EQ: ("eq", "eq"),
@@ -62,11 +62,13 @@ def restrict(sql: str, service: Service, view: View, min_group: int | None = Non
     needed = block.sources[0].needed
     names = tuple(name for name in table.fields if name in needed)
     relation = quote_name(service.name)
+    subjects = ""
     if min_group is None:
         reference = block.select.args["from_"].this
         alias = reference.args.get("alias") or exp.TableAlias(this=exp.to_identifier(reference.name))
         reference.replace(exp.Table(this=exp.to_identifier(service.name, quoted=True), alias=alias.copy()))
         written = write_sql(block.select)
+        subjects = _subjects(block.select, alias, len(subject_columns(service)))
     else:
         written = write_guarded(block, scopes, table, relation)
     return Restricted(
@@ -75,7 +77,20 @@ def restrict(sql: str, service: Service, view: View, min_group: int | None = Non
         conditions=tuple(_conditions(block, scopes, service, view)) if min_group is None else (),
         relation=service.name,
         sql=written,
+        subjects=subjects,
     )
+
+
+def _subjects(select: exp.Expr, alias: exp.Expr, count: int) -> str:
+    """Whom the rows that meet WHERE are about, also when only their groups are shown; empty without subjects."""
+    if not count:
+        return ""
+    asked = exp.Select(expressions=[exp.column(f"{SUBJECT}{place}") for place in range(count)]).distinct()
+    asked = asked.from_(exp.Table(this=exp.to_identifier(ROWS), alias=alias.copy()))
+    where = select.args.get("where")
+    if where is not None:
+        asked.set("where", where.copy())
+    return write_sql(asked)
 
 
 def _only_block(query: exp.Query, scopes: Scopes) -> Block:

@@ -10,6 +10,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import cast
 
@@ -17,15 +18,16 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from lienthong.catalog.models import service_from_public, source_from
+from lienthong.catalog.models import service_from_public
 from lienthong.i18n import T
-from lienthong.query.models import RemoteTable, plan_to_wire
+from lienthong.query.models import ROWS, RemoteTable, Restricted, plan_to_wire, restricted_from_wire
 from lienthong.query.plan import plan, tables_in
 from lienthong.query.restrict import restrict
 from lienthong.tables.job import Job
 from lienthong.tables.limits import InputBroken, SqlFailed
-from lienthong.tables.models import conditions_json, view_from
+from lienthong.tables.models import view_from
 from lienthong.tables.scan import load_table
+from lienthong.tables.sql import quote_name
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'?")
 _TELLING = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException)
@@ -56,32 +58,46 @@ def plan_query(job: Job) -> Mapping[str, object]:
     return {"plan": plan_to_wire(plan(str(job.args["sql"]), known))}
 
 
-def part(job: Job) -> Mapping[str, object]:
-    """Restrict ``sql`` under the view in ``table``, load what it needs, lock, run it; the rows go out as Arrow."""
-    described = cast("Mapping[str, object]", job.args["table"])
-    service = service_from_public(
-        cast("Mapping[str, object]", described["service"]),
-        source_from(cast("Mapping[str, object]", described["source"])),
-    )
-    view = view_from(cast("Mapping[str, object]", described["view"]))
+def restrict_part(job: Job) -> Mapping[str, object]:
+    """What to run for ``sql`` on ``service`` under ``view`` and ``min_group``: ``restricted``."""
+    job.lock()
+    service = service_from_public(cast("Mapping[str, object]", job.args["service"]))
+    view = view_from(cast("Mapping[str, object]", job.args["view"]))
     restricted = restrict(str(job.args["sql"]), service, view, cast("int | None", job.args["min_group"]))
-    needed = {
-        "name": restricted.relation,
-        "columns": list(restricted.reads),
-        "prefilter": conditions_json(restricted.conditions),
-    }
-    load_table(job, {**described, **needed})
+    return {"restricted": asdict(restricted)}
+
+
+def part(job: Job) -> Mapping[str, object]:
+    """Load ``table``, lock, run its ``restricted`` SQL; the rows go out as Arrow.
+
+    The result's ``subjects`` are those of the rows that met the condition, at most ``most_subjects`` and one more.
+    """
+    described = cast("Mapping[str, object]", job.args["table"])
+    restricted = restricted_from_wire(cast("Mapping[str, object]", job.args["restricted"]))
     # A sum of BIGINT is a HUGEINT, which plain Arrow has no type for: the merge has to get the type that it would see
     # if the tables lay beside it.
     job.connection.execute("SET arrow_lossless_conversion = true")
+    load_table(job, {**described, "name": ROWS if restricted.subjects else restricted.relation})
     job.lock()
     try:
+        if restricted.subjects:
+            shown = ", ".join(quote_name(name) for name in restricted.reads) or "1 AS one"
+            job.connection.execute(f"CREATE VIEW {quote_name(restricted.relation)} AS SELECT {shown} FROM {ROWS}")  # noqa: S608 - quoted
         job.answer_arrow(_relation(job, restricted.sql).to_arrow_reader(16_384))
+        return {"subjects": _subjects(job, restricted)}
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as failed:
         raise sql_failed(failed) from failed
-    return {"fields": list(restricted.reads)}
+
+
+def _subjects(job: Job, restricted: Restricted) -> list[list[str]]:
+    """Rows of subjects as text, absent ones as empty text."""
+    if not restricted.subjects:
+        return []
+    most = cast("int", job.args["most_subjects"])
+    found = job.connection.execute(f"{restricted.subjects} LIMIT {most + 1}").fetchall()
+    return [["" if cell is None else str(cell) for cell in row] for row in found]
 
 
 def merge(job: Job) -> Mapping[str, object]:

@@ -61,6 +61,7 @@ class Job:
         self.rows = 0
         self._client = client
         self._bytes = 0
+        self._locked = False
 
     @property
     def descriptor(self) -> int:
@@ -76,19 +77,16 @@ class Job:
             self.held = lockdown.fence(may_write=self.limits.file_mb > 0)
 
     def lock(self) -> None:
-        """No file, connection or setting from here on.  Call it before any SQL that others wrote."""
+        """No file, connection or setting from here on.  Call it before any SQL that others wrote.
+
+        Does nothing a second time.
+        """
+        if self._locked:
+            return
         self.fence()
         lockdown.shut()
-        for setting in (
-            "enable_external_access = false",
-            "disabled_filesystems = 'LocalFileSystem'",
-            "allow_community_extensions = false",
-            "autoinstall_known_extensions = false",
-            "autoload_known_extensions = false",
-            "python_enable_replacements = false",
-            "lock_configuration = true",
-        ):
-            self.connection.execute(f"SET {setting}")
+        self.connection.execute(_LOCKING)
+        self._locked = True
 
     def arrow_input(self, name: str) -> ArrowReader:
         """The input ``name`` as record batches; raises InputBroken when it is no Arrow stream."""
@@ -145,6 +143,20 @@ class Job:
             )
         for start in range(0, len(content), frames.MAX_FRAME_BYTES):
             self._client.sendall(frames.frame(frames.OUTPUT, bytes(content[start : start + frames.MAX_FRAME_BYTES])))
+
+
+_LOCKING = "; ".join(
+    f"SET {setting}"
+    for setting in (
+        "enable_external_access = false",
+        "disabled_filesystems = 'LocalFileSystem'",
+        "allow_community_extensions = false",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "python_enable_replacements = false",
+        "lock_configuration = true",
+    )
+)
 
 
 class _Out(io.RawIOBase):

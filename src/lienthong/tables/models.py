@@ -182,6 +182,19 @@ def check_row_filter(service: Service, view: View) -> None:
             )
 
 
+def check_prefilter(service: Service, view: View, prefilter: tuple[Condition, ...]) -> None:
+    """Raises ViewNotApplicable unless every condition is on a field that ``view`` shows without a mask."""
+    shown = {published.name for published in shown_fields(service, view)}
+    for name, _, _ in prefilter:
+        if name not in shown or mask_of(view, name) is not None:
+            raise ViewNotApplicable(T("A condition on {field} can not be met before its mask."), field=name)
+
+
+def subject_columns(service: Service) -> tuple[tuple[SubjectKind, str], ...]:
+    """Kind and column of those whom the rows of a table are about."""
+    return tuple((subject.kind, subject.select) for subject in service.subjects if subject.where == "response")
+
+
 def view_digest(view: View) -> str:
     """SHA-256 (hex) over what ``view`` does to files; equal views share files, the limit plays no part."""
     canonical = {

@@ -79,6 +79,24 @@ class Sources:
         except psycopg.Error as failed:
             raise source_problem(failed.sqlstate) from failed
 
+    async def few_rows(self, dsn: str, timeout_s: float, lines: str) -> bytes | None:
+        """The CSV text of ``sql.few_lines``, or None when the table has more than that lets through.
+
+        Raises SourceUnavailable, SourceChanged, SourceTooSlow.
+        """
+        try:
+            pool = await self._pool(source_session(dsn, timeout_s))
+            async with pool.connection(CONNECT_S) as source, source.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(cast("LiteralString", lines), binary=True)
+                text, count = await cursor.fetchone() or (None, 0)
+        except PoolTimeout as away:
+            raise source_problem(None) from away
+        except psycopg.errors.ProgramLimitExceeded:
+            return None  # one text holds 1 GB at most
+        except psycopg.Error as failed:
+            raise source_problem(failed.sqlstate) from failed
+        return bytes(text) if text is not None else (b"" if count == 0 else None)
+
     async def close(self) -> None:
         """Close every pool."""
         pools, self._pools = list(self._pools.values()), {}

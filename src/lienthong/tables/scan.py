@@ -16,6 +16,8 @@ from typing import cast
 import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 import orjson
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 
 from lienthong.catalog.models import CsvFormat, Service, TableSource, service_from_public, source_from
 from lienthong.i18n import T
@@ -23,12 +25,11 @@ from lienthong.tables.job import Job
 from lienthong.tables.limits import OutOfMemory
 from lienthong.tables.models import (
     Condition,
-    View,
-    ViewNotApplicable,
+    check_prefilter,
     check_row_filter,
     conditions_from,
-    mask_of,
     shown_fields,
+    subject_columns,
     view_from,
 )
 from lienthong.tables.page import Wanted, page_limit, page_of, read_columns
@@ -97,32 +98,59 @@ def load_table(job: Job, described: Mapping[str, object]) -> None:
     """
     service, view = _service(described), view_from(cast("Mapping[str, object]", described["view"]))
     check_row_filter(service, view)
-    shown = [published.name for published in shown_fields(service, view)]
     columns = cast("list[str] | None", described["columns"])
-    names = shown if columns is None else [name for name in shown if name in columns]
+    names = [shown.name for shown in shown_fields(service, view) if columns is None or shown.name in columns]
+    persons = [column for _, column in subject_columns(service)] if described.get("subjects") else []
     prefilter = conditions_from(described["prefilter"])
-    _check_prefilter(view, frozenset(shown), prefilter)
+    check_prefilter(service, view, prefilter)
     conditions = (*view.row_filter, *prefilter)
     table = str(described["name"])
-    if table_source(service).kind == "postgres":
-        select = read_postgres(service, names, conditions)
-        _load_postgres(job, table, service, view, names, select, str(described["session"]))
-        return
-    with _readable_file(job, service) as path:
-        origin = f"({read_file(service, path, names, conditions)}) AS incoming"
-        _make(job, table, masked_select(service, view, names, origin))
+    read = list(dict.fromkeys([*names, *persons]))
+
+    def masked(origin: str) -> str:
+        return masked_select(service, view, names, origin, persons)
+
+    rows = described.get("rows")
+    if rows is not None:
+        job.lock()
+        job.connection.register("lt_rows", few_table(job.inputs[str(rows)], read))
+        _make(job, table, masked("lt_rows"))
+        job.connection.unregister("lt_rows")
+    elif table_source(service).kind == "postgres":
+        select = read_postgres(service, read, conditions)
+        _load_postgres(job, table, select, csv_lines(service, read, select), read, masked, str(described["session"]))
+    else:
+        with _readable_file(job, service) as path:
+            _make(job, table, masked(f"({read_file(service, path, read, conditions)}) AS incoming"))
+
+
+def few_table(text: memoryview, names: list[str]) -> object:
+    """The Arrow table of texts in the CSV that ``sql.few_lines`` makes of the columns ``names``."""
+    listed = names or ["one"]
+    if not len(text):
+        return pa.table({name: pa.array([], pa.string()) for name in listed})
+    return pa_csv.read_csv(
+        pa.py_buffer(text),
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=listed),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(listed, pa.string()),
+            null_values=["\\N"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
 
 
 def _load_postgres(
-    job: Job, table: str, service: Service, view: View, names: list[str], select: str, session: str
+    job: Job, table: str, select: str, lines: str, names: list[str], masked: Callable[[str], str], session: str
 ) -> None:
-    few = few_rows(session, select, csv_lines(service, names, select), most_rows=FEW_ROWS, most_bytes=FEW_BYTES)
+    few = few_rows(session, select, lines, most_rows=FEW_ROWS, most_bytes=FEW_BYTES)
     if few is not None:
         with os.fdopen(os.memfd_create("lienthong-rows"), "w+b", buffering=0) as rows:
             rows.write(few)
             columns = [(name, "VARCHAR") for name in names or ["one"]]
-            texts = csv_sql(f"/proc/self/fd/{rows.fileno()}", _FEW, columns)
-            _make(job, table, masked_select(service, view, names, texts))
+            _make(job, table, masked(csv_sql(f"/proc/self/fd/{rows.fileno()}", _FEW, columns)))
         return
     try:
         source = adbc.connect(session)
@@ -131,7 +159,7 @@ def _load_postgres(
     try:
         with source.cursor() as cursor:
             cursor.execute(select)
-            job.load(table, masked_select(service, view, names, "incoming"), cursor.fetch_record_batch())
+            job.load(table, masked("incoming"), cursor.fetch_record_batch())
     except duckdb.OutOfMemoryException:
         raise
     except (adbc.Error, duckdb.Error) as failed:
@@ -148,12 +176,6 @@ def _load_postgres(
 def _make(job: Job, table: str, select: str) -> None:
     quoted = '"' + table.replace('"', '""') + '"'
     _reading(lambda: job.connection.execute(f"CREATE TABLE {quoted} AS {select}"))
-
-
-def _check_prefilter(view: View, shown: frozenset[str], prefilter: tuple[Condition, ...]) -> None:
-    for name, _, _ in prefilter:
-        if name not in shown or mask_of(view, name) is not None:
-            raise ViewNotApplicable(T("A condition on {field} can not be met before its mask."), field=name)
 
 
 def _service(described: Mapping[str, object]) -> Service:

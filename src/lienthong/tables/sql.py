@@ -114,6 +114,19 @@ def csv_lines(service: Service, names: Sequence[str], select: str) -> str:
     return f"SELECT {text}, max(length(line)) FROM ({lines}) AS s"  # noqa: S608 - as above
 
 
+def few_lines(service: Service, names: Sequence[str], select: str, *, most_rows: int, most_bytes: int) -> str:
+    """The text of ``csv_lines`` and the number of rows; no text when there are more rows or bytes than allowed.
+
+    The server stops reading after ``most_rows``: nobody has to know beforehand how large the table is.
+    """
+    cells = [_csv_cell(_field(service, name)) for name in names] or ["'1'"]
+    line = f"array_to_string(ARRAY[{', '.join(cells)}], ',', '\\N')"
+    lines = f"SELECT {line} AS line FROM ({select} LIMIT {most_rows + 1}) AS r"  # noqa: S608 - all parts are quoted
+    fits = f"count(*) <= {most_rows} AND sum(octet_length(line) + 1) <= {most_bytes}"
+    text = f"CASE WHEN {fits} THEN convert_to(string_agg(line, E'\\n'), 'UTF8') END"
+    return f"SELECT {text}, count(*) FROM ({lines}) AS s"  # noqa: S608 - as above
+
+
 def _csv_cell(published: Field) -> str:
     column = f"r.{quote_name(published.name)}"
     if published.type == "string":
@@ -128,8 +141,15 @@ def read_file(service: Service, path: str, names: Sequence[str], conditions: Seq
     return f"SELECT {columns or '1'} FROM {_file_sql(service, path)}{where}"  # noqa: S608 - all parts are quoted here
 
 
-def masked_select(service: Service, view: View, names: Sequence[str], origin: str) -> str:
-    """DuckDB SELECT of the shown fields among ``names`` from ``origin`` (which holds them unmasked), masks applied."""
+SUBJECT = "lt_subject_"
+"""Begins the names of columns that say whom a row is about; no SQL of others can name them."""
+
+
+def masked_select(service: Service, view: View, names: Sequence[str], origin: str, subjects: Sequence[str] = ()) -> str:
+    """DuckDB SELECT of the shown fields among ``names`` from ``origin`` (which holds them unmasked), masks applied.
+
+    ``subjects`` are columns given once more, unmasked and as text, as ``lt_subject_0``, ``lt_subject_1`` ...
+    """
     wanted = frozenset(names)
     parts: list[str] = []
     for shown in shown_fields(service, view):
@@ -140,6 +160,8 @@ def masked_select(service: Service, view: View, names: Sequence[str], origin: st
         column = f"CAST({quote_name(shown.name)} AS {duckdb_type(published)})"
         value = column if mask is None else mask_sql(mask, published, column)
         parts.append(f"{value} AS {quote_name(shown.name)}")
+    for place, name in enumerate(subjects):
+        parts.append(f"CAST({quote_name(name)} AS VARCHAR) AS {SUBJECT}{place}")
     return f"SELECT {', '.join(parts) or '1 AS one'} FROM {origin}"  # noqa: S608 - all parts are quoted here
 
 

@@ -23,9 +23,12 @@ import duckdb
 
 from lienthong.tables import frames, lockdown
 from lienthong.tables.job import Operation, run_job
+from lienthong.tables.rehearse import rehearse
 
 MAX_CHILDREN = 4
 """Jobs at a time; others wait in the socket's queue."""
+FAILED_REHEARSAL_S = 60.0
+"""How long no child is prepared after one ended without a job."""
 HARD_WALL_S = 900.0
 """No job outlives this, whatever it was allowed."""
 
@@ -39,6 +42,15 @@ class Child:
     killed: bool = False
 
 
+@dataclass(slots=True)
+class Ready:
+    """A child that has rehearsed and waits for its one job."""
+
+    pid: int
+    channel: socket.socket
+    """The job's connection is sent over this; its end ends the child."""
+
+
 class Zygote:
     """Accepts, forks, watches, kills.  One thread, no engine work of its own."""
 
@@ -47,6 +59,8 @@ class Zygote:
         self._operations = operations
         self._idle_exit_s = idle_exit_s
         self._children: dict[int, Child] = {}
+        self._ready: Ready | None = None
+        self._prepare_after = 0.0
         self._connection = warm_connection()
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -76,6 +90,8 @@ class Zygote:
                 self._accept()
             if self._children:
                 idle_since = time.monotonic()
+            elif self._ready is None and time.monotonic() >= self._prepare_after:
+                self._prepare()
             elif time.monotonic() - idle_since > self._idle_exit_s:
                 return
 
@@ -98,14 +114,39 @@ class Zygote:
         if wall_s is None:
             client.close()
             return
+        pid = self._given_to_ready(client)
+        if pid is None:
+            zygote = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(client, zygote)
+        self._children[pid] = Child(client, time.monotonic() + wall_s)
+
+    def _prepare(self) -> None:
+        """Fork the child that will take the next job, while there is nothing else to do."""
+        ours, theirs = socket.socketpair()
         zygote = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._be_child(client, zygote)
-        self._children[pid] = Child(client, time.monotonic() + wall_s)
+            ours.close()
+            self._be_child(theirs, zygote, waits=True)
+        theirs.close()
+        self._ready = Ready(pid, ours)
 
-    def _be_child(self, client: socket.socket, zygote: int) -> None:
-        """Never returns."""
+    def _given_to_ready(self, client: socket.socket) -> int | None:
+        """Hand ``client`` to the waiting child and return its id; None when there is none."""
+        ready, self._ready = self._ready, None
+        if ready is None:
+            return None
+        with ready.channel:
+            try:
+                socket.send_fds(ready.channel, [b"j"], [client.fileno()])
+            except OSError:
+                return None  # it has ended; SIGCHLD is near
+        return ready.pid
+
+    def _be_child(self, connected: socket.socket, zygote: int, *, waits: bool = False) -> None:
+        """Never returns.  ``connected`` leads to the client, or, with ``waits``, to the zygote that will send it."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -113,13 +154,27 @@ class Zygote:
             self._listener.close()
             for other in self._children.values():
                 other.client.close()
-            run_job(self._connection, client, self._operations, zygote)
+            if waits:
+                connected = self._rehearsed(connected, zygote)
+            elif self._ready is not None:
+                self._ready.channel.close()
+            run_job(self._connection, connected, self._operations, zygote)
         except BaseException:  # a task's root: the child must not run on as a second zygote
             os._exit(1)
         os._exit(0)
 
+    def _rehearsed(self, channel: socket.socket, zygote: int) -> socket.socket:
+        """In the child: the client of its job, after a rehearsal; ends the process when the zygote has gone."""
+        lockdown.die_with_parent(zygote)
+        rehearse(self._connection)
+        with channel:
+            _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+        if not descriptors:
+            os._exit(0)
+        return socket.socket(fileno=descriptors[0])
+
     def _reap(self) -> None:
-        while self._children:
+        while self._children or self._ready is not None:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -128,6 +183,10 @@ class Zygote:
                 return
             child = self._children.pop(pid, None)
             if child is None:
+                if self._ready is not None and self._ready.pid == pid:
+                    self._ready.channel.close()
+                    self._ready = None
+                    self._prepare_after = time.monotonic() + FAILED_REHEARSAL_S
                 continue
             if status != 0:
                 out_of_time = child.killed or os.waitstatus_to_exitcode(status) == -signal.SIGXCPU
