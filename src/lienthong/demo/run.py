@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -40,6 +38,7 @@ from lienthong.demo.found import (
     write_anchor,
     write_config,
 )
+from lienthong.demo.nodes import Nodes
 from lienthong.demo.progress import Progress
 from lienthong.demo.queries import database_of, let_reader_in
 from lienthong.demo.uses import CheckReceipt, UseMade, make_uses
@@ -76,7 +75,7 @@ class Demo:
     quiet: bool = False
     sites: tuple[Site, ...] = ()
     uses: list[UseMade] = field(default_factory=list["UseMade"])
-    _nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, "subprocess.Popen[bytes]"])
+    _nodes: Nodes | None = None
     _postgres: PostgresServer | None = None
     _lock: int | None = None
 
@@ -90,6 +89,7 @@ class Demo:
             )
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = lock_folder(self.folder)
+        self._nodes = Nodes(self.folder / "postgres")
         progress = Progress(self.folder / "nodes" / "progress.json", self.language, self.quiet)
         progress.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with progress.step("database"):
@@ -132,17 +132,9 @@ class Demo:
 
     def stop(self) -> None:
         """End every process that was started, the database last."""
-        for node in self._nodes.values():
-            if node.poll() is None:
-                node.terminate()
-        until = time.monotonic() + 35.0
-        for node in self._nodes.values():
-            try:
-                node.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                node.kill()
-                node.wait()
-        self._nodes.clear()
+        if self._nodes:
+            self._nodes.end()
+            self._nodes = None
         if self._postgres:
             self._postgres.stop()
         if self._lock is not None:
@@ -161,10 +153,7 @@ class Demo:
         signal.signal(signal.SIGINT, end)
         while not ended:
             time.sleep(0.3)
-            for name, node in self._nodes.items():
-                if node.poll() is not None:
-                    raise DemoFailed(T("The node {node} ended."), mend=T("Read its log in {folder}."), node=name,
-                                     folder=str(self.folder / "logs"))  # fmt: skip
+            self._expect_nodes()
 
     def summary(self) -> dict[str, object]:
         """What ``--once`` prints: counts by way and outcome, and whether every receipt verified."""
@@ -209,21 +198,26 @@ class Demo:
     def _start_node(self, site: Site) -> None:
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
-        with (logs / f"{site.settings.node}.log").open("ab") as out:
-            self._nodes[site.settings.node] = subprocess.Popen(
-                [sys.executable, "-m", "lienthong.cli", "serve", "--config", str(site.config)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-            )  # fmt: skip
+        if self._nodes:
+            self._nodes.start(site.config, logs / f"{site.settings.node}.log")
+
+    def _expect_nodes(self) -> None:
+        """Raise DemoFailed when a node has ended."""
+        ended = self._nodes.ended() if self._nodes else None
+        if ended is not None:
+            raise DemoFailed(
+                T("The node {node} ended."),
+                mend=T("Read its log in {folder}."),
+                node=Path(ended).stem,
+                folder=str(self.folder / "logs"),
+            )
 
     def _wait(self, urls: Sequence[str]) -> None:
         """Until every address answers 200; raises DemoFailed naming the one that does not."""
         until = time.monotonic() + PATIENCE_S
         for url in urls:
             while not _answers(url):
-                for name, node in self._nodes.items():
-                    if node.poll() is not None:
-                        raise DemoFailed(T("The node {node} ended."), mend=T("Read its log in {folder}."),
-                                         node=name, folder=str(self.folder / "logs"))  # fmt: skip
+                self._expect_nodes()
                 if time.monotonic() > until:
                     raise DemoFailed(T("{url} does not answer."), mend=T("Read the logs in {folder}."), url=url,
                                      folder=str(self.folder / "logs"))  # fmt: skip

@@ -1,6 +1,7 @@
 """``lienthong serve``: one parent that starts a node's processes, watches them and ends them in order.
 
-Order of start: database, schema, then gateway, web and jobs side by side; the jobs keep the sandbox.
+Order of start: database, schema, then gateway, web and jobs side by side, forked from here; the jobs keep the sandbox.
+They end with this process, even a killed one; an embedded database then lives on until the next start takes it over.
 On SIGTERM or SIGINT the gateway and the web stop taking new work and drain; the database, when it is ours, goes last.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -20,11 +20,12 @@ from typing import ClassVar
 from lienthong.config import Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
+from lienthong.node.forking import Child, fork, preload
+from lienthong.node.roles import ROLES, run_role
 from lienthong.storage.placement import short_folder
 from lienthong.storage.provision import DatabaseDsns, DatabaseUnavailable, prepare_database
 from lienthong.storage.server import PostgresServer
 
-ROLES = ("gateway", "web", "jobs")
 DRAIN_S = 30.0
 RESTART_WAIT_S = 1.0
 DATABASE_FILE = "database.json"
@@ -45,7 +46,7 @@ class Supervisor:
 
     settings: Settings
     config: Path
-    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, "subprocess.Popen[bytes]"])
+    _children: dict[str, Child] = field(default_factory=dict[str, Child])
     _postgres: PostgresServer | None = None
     _stopping: bool = False
 
@@ -56,6 +57,8 @@ class Supervisor:
         lock = lock_folder(self.settings.data)
         try:
             self._start_database()
+            # What every role needs, imported once; the web and the jobs import the rest for themselves.
+            preload([ROLES["gateway"]])
             for role in ROLES:
                 self._start(role)
             self._watch()
@@ -75,17 +78,16 @@ class Supervisor:
         write_dsns(self.settings, prepare_database(superuser, self.settings.database_name))
 
     def _start(self, role: str) -> None:
-        command = [sys.executable, "-m", "lienthong.node", role, "--config", str(self.config)]
-        # A group of its own: Ctrl-C reaches only the parent, which then ends the children in order.
-        self._children[role] = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        title = f"lienthong.node {role} --config {self.config}"
+        self._children[role] = fork(lambda: run_role(role, self.settings), title=title)
 
     def _watch(self) -> None:
         while not self._stopping:
             time.sleep(0.2)
             for role, child in list(self._children.items()):
-                if not self._stopping and child.poll() is not None:
+                if not self._stopping and (status := child.poll()) is not None:
                     print(
-                        json.dumps({"event": "child.ended", "role": role, "status": child.returncode}),
+                        json.dumps({"event": "child.ended", "role": role, "status": status}),
                         file=sys.stderr,
                         flush=True,
                     )
@@ -95,15 +97,10 @@ class Supervisor:
     def _end_children(self) -> None:
         until = time.monotonic() + DRAIN_S
         for role in reversed(ROLES):
-            child = self._children.get(role)
-            if child and child.poll() is None:
-                child.terminate()
+            if role in self._children:
+                self._children[role].send(signal.SIGTERM)
         for child in self._children.values():
-            try:
-                child.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            child.end(until)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
