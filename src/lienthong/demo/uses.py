@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,28 +87,31 @@ class UseMade:
         return asdict(self)
 
 
+UseTask = asyncio.Task[UseMade]
 CheckReceipt = Callable[[dict[str, Any]], bool]
 """The separate verifier, given by the command: nothing here knows it."""
 
 
 async def make_uses(sites: Sequence[Site], folder: Path, check: CheckReceipt) -> list[UseMade]:
-    """Make all uses, one after the other, and return them with their checked receipts."""
+    """Make all uses, one after the other; their receipts are fetched and checked while the next ones are made."""
     home = next(site for site in sites if site.actor.member.id == HAI_PHONG)
     city = _City(sites, home, folder / "receipts", check)
     city.receipts.mkdir(exist_ok=True, mode=0o700)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         person, owner, representative = await _known_people(sites)
-        made = [
-            await city.call(session, CITIZEN.service, {"personal_number": person}),
-            await city.call(session, PARCELS.service, {"owner_code": owner}),
-            await city.call(session, FIRMS.service, {"representative_number": representative}),
-            await city.call(session, UNITS.service, {"code": HOME_PROVINCE, "level": "province"}),
-            await city.take(session, CITIZEN.service, ONE_STOP),
-            await city.take(session, UNITS.service, STATISTICS),
-        ]
-        made += await city.ask(session, COMMUNES_SQL, STATISTICS)
-        made += await city.ask(session, HOUSEHOLDS_SQL, STATISTICS)
-    return made
+        async with asyncio.TaskGroup() as checking:
+            city.checking = checking
+            made = [
+                await city.call(session, CITIZEN.service, {"personal_number": person}),
+                await city.call(session, PARCELS.service, {"owner_code": owner}),
+                await city.call(session, FIRMS.service, {"representative_number": representative}),
+                await city.call(session, UNITS.service, {"code": HOME_PROVINCE, "level": "province"}),
+                await city.take(session, CITIZEN.service, ONE_STOP),
+                await city.take(session, UNITS.service, STATISTICS),
+                *await city.ask(session, COMMUNES_SQL, STATISTICS),
+                *await city.ask(session, HOUSEHOLDS_SQL, STATISTICS),
+            ]
+        return [use.result() for use in made]
 
 
 @dataclass(slots=True)
@@ -117,20 +120,22 @@ class _City:
     home: Site
     receipts: Path
     check: CheckReceipt
+    checking: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
+    """Where receipts are fetched and checked, each by a task whose result is the use."""
 
     @property
     def client_url(self) -> str:
-        return f"http://127.0.0.1:{self.home.settings.client_port}"
+        return _client_url(self.home)
 
-    async def call(self, session: aiohttp.ClientSession, service: str, wanted: Mapping[str, str]) -> UseMade:
+    async def call(self, session: aiohttp.ClientSession, service: str, wanted: Mapping[str, str]) -> UseTask:
         headers = {"X-Road-Client": ONE_STOP_SYSTEM, "Lienthong-Purpose": ONE_STOP, "Accept": "application/json"}
         async with session.post(f"{self.client_url}/r1/{service}", json=wanted, headers=headers) as answer:
             body: Any = await answer.json(content_type=None)
             record = answer.headers.get("Lienthong-Record", "")
             rows = len(body["rows"]) if answer.status == 200 else 0
-        return await self._made(session, "call", service, ONE_STOP, rows, self.home, record)
+        return self._checked(self._made(session, "call", service, ONE_STOP, rows, self.home, record))
 
-    async def take(self, session: aiohttp.ClientSession, service: str, purpose: str) -> UseMade:
+    async def take(self, session: aiohttp.ClientSession, service: str, purpose: str) -> UseTask:
         """Take a table as any Delta Sharing client would: profile, query, files."""
         agreement = await self._agreement_of(session, service)
         async with session.post(
@@ -140,7 +145,7 @@ class _City:
         ) as answer:
             granted: Any = await answer.json(content_type=None)
         if "profile" not in granted:
-            return UseMade("table", service, purpose, str(granted.get("type", "failed")), 0, None, ())
+            return self._checked(_refused("table", service, purpose, granted))
         profile = granted["profile"]
         share, schema, table = granted["table"].split(".")
         bearer = {"Authorization": f"Bearer {profile['bearerToken']}"}
@@ -156,8 +161,12 @@ class _City:
             rows += json.loads(file["stats"])["numRecords"] if whole else 0
         provider = self._site_of(service)
         reading = files[0]["url"].split("/files/", 1)[1].split("/", 1)[0] if files else ""
-        record = await self._record_of(session, provider, reading)
-        return await self._made(session, "table", service, purpose, rows, provider, record)
+
+        async def receipts() -> UseMade:
+            record = await self._record_of(session, provider, reading)
+            return await self._made(session, "table", service, purpose, rows, provider, record)
+
+        return self._checked(receipts())
 
     async def _record_of(self, session: aiohttp.ClientSession, provider: Site, reading: str) -> str:
         """The provider's record that the reading was opened."""
@@ -170,7 +179,7 @@ class _City:
             await asyncio.sleep(0.1)
         return ""
 
-    async def ask(self, session: aiohttp.ClientSession, sql: str, purpose: str) -> list[UseMade]:
+    async def ask(self, session: aiohttp.ClientSession, sql: str, purpose: str) -> list[UseTask]:
         """One question; one use for each member's table that it read."""
         headers = {"X-Road-Client": ANALYSIS_SYSTEM}
         async with session.post(
@@ -179,12 +188,15 @@ class _City:
             body: Any = await answer.json(content_type=None)
             permitted = answer.status == 200
         if not permitted:
-            return [UseMade("query", "-", purpose, str(body.get("type", "failed")), 0, None, ())]
+            return [self._checked(_refused("query", "-", purpose, body))]
         rows = len(body["rows"])
         return [
-            await self._made(session, "query", source["service"], purpose, rows, self.home, source["record"])
+            self._checked(self._made(session, "query", source["service"], purpose, rows, self.home, source["record"]))
             for source in body["sources"]
         ]
+
+    def _checked(self, use: Coroutine[Any, Any, UseMade]) -> UseTask:
+        return self.checking.create_task(use)
 
     async def _made(
         self, session: aiohttp.ClientSession, way: str, service: str, purpose: str, rows: int, writer: Site, record: str
@@ -208,7 +220,8 @@ class _City:
     async def _receipt(self, session: aiohttp.ClientSession, writer: Site, record: str) -> dict[str, Any]:
         until = time.monotonic() + RECEIPT_WAIT_S
         while True:
-            async with session.get(f"{writer.settings.public_url}/log/receipt/{record}") as answer:
+            # The writer's own door: the public one may hold the messages back.
+            async with session.get(f"{_client_url(writer)}/log/receipt/{record}") as answer:
                 receipt: dict[str, Any] = await answer.json(content_type=None)
             if receipt.get("proof") or time.monotonic() > until:
                 return receipt
@@ -228,6 +241,14 @@ class _City:
 
     def _site_of(self, service: str) -> Site:
         return next(site for site in self.sites if service.startswith(site.actor.member.id + "/"))
+
+
+def _client_url(site: Site) -> str:
+    return f"http://127.0.0.1:{site.settings.client_port}"
+
+
+async def _refused(way: str, service: str, purpose: str, problem: Mapping[str, Any]) -> UseMade:
+    return UseMade(way, service, purpose, str(problem.get("type", "failed")), 0, None, ())
 
 
 async def _known_people(sites: Sequence[Site]) -> tuple[str, str, str]:
