@@ -113,10 +113,10 @@ def open_note(note: bytes, key: VerifierKey) -> str:
 
     A failing signature under this very name and id refuses the whole note; other keys are ignored.
     """
-    text, lines = _split(note)
+    text, lines = split_note(note)
     found = False
     for line in lines:
-        name, signature = _signature_line(line)
+        name, signature = read_signature_line(line)
         if name != key.name or signature[:4] != key.id:
             continue
         try:
@@ -154,7 +154,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(lines[0], int(lines[1]), _base64(lines[2]), tuple(lines[3:-1]))
 
 
-def _split(note: bytes) -> tuple[str, list[str]]:
+def split_note(note: bytes) -> tuple[str, list[str]]:
+    """Text and signature lines of a note whose signatures nobody has checked yet; raises NoteRefused."""
     try:
         decoded = note.decode("utf-8")
     except UnicodeDecodeError:
@@ -165,7 +166,8 @@ def _split(note: bytes) -> tuple[str, list[str]]:
     return text + "\n", signatures[:-1].split("\n")
 
 
-def _signature_line(line: str) -> tuple[str, bytes]:
+def read_signature_line(line: str) -> tuple[str, bytes]:
+    """Key name and octets (four of the key's id, then the signature) of one line; raises NoteRefused."""
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     signature = _base64(encoded)
