@@ -24,6 +24,8 @@ class Problem(Exception):
     status: ClassVar[int] = 500
     side: ClassVar[Side] = "node"
     title: ClassVar[str] = T("The node failed")
+    record: str | None = None
+    """Hash of the record that this problem left in the node's log, once it is durable."""
 
     def __init__(self, message: str, *, mend: str = "", **facts: object) -> None:
         super().__init__(message)

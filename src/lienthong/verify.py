@@ -116,7 +116,12 @@ REASONS = {
     "body": ("dấu vết nội dung trả lời khác", "the digest of the answer's body is another"),
     "circle": ("bản ghi bên cung cấp không thể nêu câu trả lời", "a provider's record can not name its answer"),
     "unsigned": ("cách sử dụng này không có thông điệp được ký", "this use has no signed message"),
-    "withheld": ("bản công khai giữ lại các thông điệp; hãy xin bản đủ", "the public copy withholds the messages"),
+    "withheld": (
+        "bản công khai giữ lại thông điệp: nó chứng minh bản ghi và chỗ của bản ghi trong nhật ký, không chứng minh ai đã"
+        " ký yêu cầu và câu trả lời; hãy lấy bản đủ ở nút của mình",
+        "the public copy withholds the messages: it proves the record and its place in the log, not who signed request"
+        " and answer; your own node gives the whole",
+    ),
     "stripped": ("thiếu thông điệp mà bản ghi nêu", "a message that the record names is missing"),
     "no-answer": ("không có câu trả lời nào được ghi", "no answer was recorded"),
     "no-proof": ("chưa có điểm kiểm tra bao trùm bản ghi; hãy lấy lại sau một giây", "no checkpoint covers it yet"),

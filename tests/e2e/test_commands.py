@@ -122,7 +122,7 @@ def test_a_query_as_json_names_the_agreement_and_both_records_of_every_table(cou
     [source] = asked.json["sources"]
     assert (source["table"], source["agreement"]) == ("g01.dancu.citizen", country.agreement(CITIZEN)["id"])
     own = country.receipt(country.client_url, source["record"])
-    other = country.receipt(country.node("G01")["public_url"], source["peer_record"])
+    other = country.receipt(country.node("G01")["client_url"], source["peer_record"])
     assert json.loads(own["record"])["peer_record"] == other["record_hash"]
 
 

@@ -103,7 +103,7 @@ def test_one_agreement_three_ways_three_receipts_and_the_masked_field_in_none_of
     reading = next(use for use in country.uses("G01") if use["way"] == "table" and use["consumer"] == ONE_STOP_SYSTEM)
     receipts = {
         "call": json.loads((tmp_path / "call.json").read_text()),
-        "table": country.receipt(country.node("G01")["public_url"], reading["hash"]),
+        "table": country.receipt(country.node("G01")["client_url"], reading["hash"]),
         "query": country.receipt(country.client_url, asked.json["sources"][0]["record"]),
     }
     records = {way: json.loads(receipt["record"]) for way, receipt in receipts.items()}
@@ -139,7 +139,7 @@ def test_both_sides_keep_a_record_of_the_same_use_that_names_the_same_agreement(
     assert called.status == 0, called.err
 
     mine = json.loads(json.loads((tmp_path / "mine.json").read_text())["record"])
-    receipt = country.receipt(country.node("G01")["public_url"], mine["peer_record"])
+    receipt = country.receipt(country.node("G01")["client_url"], mine["peer_record"])
     (tmp_path / "theirs.json").write_text(json.dumps(receipt))
     theirs = json.loads(receipt["record"])
 

@@ -208,6 +208,31 @@ async def test_an_answer_larger_than_a_call_may_carry_is_withheld(country: Count
     await country.check_works()
 
 
+async def test_where_fields_are_limited_no_header_field_tells_what_was_not_granted(country: Country) -> None:
+    said = (
+        "Location: /people/001099012345", "Set-Cookie: who=001099012345", "ETag: digest", "X-Person: 001099012345",
+        "Content-Type: application/json; person=001099012345", "Cache-Control: no-store",
+    )  # fmt: skip
+    country.agree(fields=("$.rows[*].name",))
+    for status in ("200 OK", "302 Found", "404 Not Found"):
+        country.back_end.says = answering(json.dumps(GOOD).encode(), *said, status=status)
+
+        used = await country.call()
+
+        assert used.answer.status == int(status[:3])
+        assert PERSON.encode() not in b"".join(value for _, value in used.answer.headers)
+        assert used.answer.header(b"etag") is None
+        assert used.answer.header(b"cache-control") == b"no-store"
+
+
+async def test_every_cookie_of_an_unlimited_answer_arrives(country: Country) -> None:
+    country.back_end.says = answering(b"{}", "Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Content-Type: text/plain")
+
+    used = await country.call()
+
+    assert [value for name, value in used.answer.headers if name == b"set-cookie"] == [b"a=1; Path=/", b"b=2"]
+
+
 async def test_a_redirect_is_not_followed(country: Country) -> None:
     async with scripted(elsewhere := BackEnd(json_answer(GOOD))) as other:
         country.back_end.says = answering(b"", f"Location: http://127.0.0.1:{other.port}/", status="302 Found")

@@ -25,6 +25,7 @@ from lienthong.exchange.signed import AnswerNotProven, RefusedByProvider
 from lienthong.node.prepare import local_keys, tls_files
 from lienthong.trust.keys import generate_es256
 from lienthong.trust.messages import FIELDS_COVERED_WHEN_PRESENT, REQUEST_FIELDS
+from lienthong.verify import verify_receipt
 from tests.exchange.scripted import make_certificate
 from tests.use.forged import BODY, CITIZEN, Letter, Told, a_letter, deliver, tls_as
 from tests.use.nodes import COUNTER, PURPOSE, TestNode, a_directory, publish
@@ -305,6 +306,23 @@ async def test_a_system_that_is_who_it_says_has_its_refusal_on_record(two_nodes:
     (theirs,) = await provider.leaves()
     assert (theirs["outcome"], theirs["reason"], theirs["resource"]) == ("refused", "unknown-service", other)
     assert answer.fields["lienthong-record"]
+    await check_works(two_nodes)
+
+
+async def test_a_message_to_a_member_that_the_node_does_not_act_for_is_refused_on_record(two_nodes: Nodes) -> None:
+    consumer, provider = two_nodes
+    typed = "VN/GOV/G07/001099012345/citizen"
+    letter = a_letter(consumer, provider, target=f"/x1/{typed}", lienthong_service=typed)
+
+    answer = await told(two_nodes, letter)
+
+    assert (answer.kind, answer.status) == ("unknown-service", 404)
+    assert "signature" not in answer.fields
+    (theirs,) = await provider.leaves()
+    assert (theirs["outcome"], theirs["reason"], theirs["consumer"]) == ("refused", "unknown-service", COUNTER)
+    assert "001099012345" not in json.dumps(theirs)
+    report = verify_receipt(await provider.receipt(answer.fields["lienthong-record"], to_owner=True))
+    assert report.ok, report
     await check_works(two_nodes)
 
 

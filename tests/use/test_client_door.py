@@ -79,6 +79,38 @@ async def test_a_receipt_of_a_call_with_something_in_its_address_is_whole_for_th
     assert "001099012345" not in json.dumps(public)
 
 
+async def test_a_call_that_our_own_node_refuses_names_the_record_of_the_refusal(door, two_nodes):
+    answer = await door.post(
+        "/r1/VN/GOV/G01/dancu/citizen", json={}, headers={"X-Road-Client": COUNTER, "Lienthong-Purpose": "HP-99"}
+    )
+
+    assert "X-Road-Error" in answer.headers
+    receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}")).json()
+    assert json.loads(receipt["record"])["reason"] == "purpose-not-granted"
+    assert await two_nodes[1].leaves() == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"no"', b"7", b"null", b"{", b'{"type": 7}'])
+async def test_a_problem_that_is_none_is_passed_on_as_the_answer_it_is(door, two_nodes, body):
+    """A provider's node that marks as its problem what has not the shape of one."""
+    _, provider = two_nodes
+    honest = provider.provider._record
+
+    def marking(use, incoming, decision, done, salt):
+        done.status, done.body, done.headers = 409, body, [(b"lienthong-problem", b"odd")]
+        return honest(use, incoming, decision, done, salt)
+
+    provider.provider._record = marking
+
+    answer = await door.post(
+        "/r1/VN/GOV/G01/dancu/citizen",
+        json={"personal_number": "001099012345"},
+        headers={"X-Road-Client": COUNTER, "Lienthong-Purpose": "HP-01"},
+    )
+
+    assert (answer.status_code, answer.content) == (409, body)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "headers", "kind"),
     [

@@ -12,8 +12,9 @@ import pytest
 from lienthong.access.gate import ConsentMissing, FieldNotGranted, NoAgreement, PurposeMissing, PurposeNotGranted
 from lienthong.catalog.models import HttpSource, Service
 from lienthong.directory.models import ServiceId, SystemId
-from lienthong.exchange.consume import Wish
-from lienthong.verify import verify_receipt
+from lienthong.exchange.answer import Answer
+from lienthong.exchange.consume import Consumer, Wish
+from lienthong.verify import render, verify_receipt
 from tests.agreements.build import compiled
 from tests.use.databases import TEMPLATE
 from tests.use.nodes import COUNTER, PURPOSE
@@ -63,8 +64,43 @@ async def test_receipts_of_both_sides_verify(two_nodes):
     used = await consumer.consumer.use(a_wish())
 
     for node, record in ((consumer, used.record), (provider, used.peer_record)):
-        report = verify_receipt(await node.receipt(record))
+        report = verify_receipt(await node.receipt(record, to_owner=True))
         assert report.ok, report
+        assert {check.name: check.ok for check in report.checks}["response-signature"]
+
+
+async def test_no_public_receipt_of_a_personal_service_shows_a_digest_to_guess_the_person_from(two_nodes):
+    consumer, provider = two_nodes
+    used = await consumer.consumer.use(a_wish())
+
+    for node, record in ((consumer, used.record), (provider, used.peer_record)):
+        public = await node.receipt(record)
+        assert (public["messages"], public["withheld"]) == (None, "messages")
+        report = verify_receipt(public)
+        assert report.ok
+        assert "not who signed" in render(report)
+
+
+@pytest.mark.parametrize(
+    ("extra", "shown"),
+    [
+        ({}, True),
+        ({"x-road-id": "VN-0a1b2c3d-0000-4000-8000-00000000ffff"}, True),
+        ({"x-road-id": f"case {PERSON}"}, False),
+        ({"x-road-userid": f"VN{PERSON}"}, False),
+        ({"x-road-represented-party": PERSON}, False),
+    ],
+)
+async def test_messages_about_nobody_are_public_unless_the_caller_named_somebody_in_a_field(two_nodes, extra, shown):
+    consumer, provider = two_nodes
+    service = replace(provider.services[CITIZEN], personal=False, subjects=())
+    provider.services[CITIZEN] = service
+    asker = Consumer(consumer.parts, lambda name: service if name == CITIZEN else None)
+
+    used = await asker.use(a_wish(extra=extra))
+
+    for node, record in ((consumer, used.record), (provider, used.peer_record)):
+        assert ((await node.receipt(record))["messages"] is not None) == shown
 
 
 async def test_no_personal_number_is_in_any_leaf(two_nodes):
@@ -125,7 +161,7 @@ async def test_the_provider_refuses_what_its_own_copy_of_the_agreement_does_not_
     assert json.loads(used.answer.body)["type"] == "urn:lienthong:problem:no-agreement"
     (ours,), (theirs,) = await consumer.leaves(), await provider.leaves()
     assert ours["outcome"] == theirs["outcome"] == "refused"
-    report = verify_receipt(await provider.receipt(used.peer_record))
+    report = verify_receipt(await provider.receipt(used.peer_record, to_owner=True))
     assert report.ok, report
 
 
@@ -179,7 +215,7 @@ async def test_an_error_of_the_provider_can_not_be_imitated_by_a_back_end(two_no
 
     async def imitating(_service, _incoming, _rest):
         body = b'{"type": "urn:lienthong:problem:no-agreement", "detail": "x"}'
-        return 403, {"content-type": "application/problem+json"}, body
+        return Answer(403, [(b"content-type", b"application/problem+json")], body)
 
     echo = ServiceId("VN/GOV/G01/dancu/echo")
     provider.provider._parts = replace(provider.parts, call_backend=imitating)

@@ -1,7 +1,7 @@
 """The log over HTTP: checkpoint, tiles and entry bundles as static files, receipts and recent entries as JSON.
 
-Everything here is public: leaves hold no personal data.  A receipt whose call put something into its address is given
-whole only on the client listener, because an address may name a person.
+Everything here is public: leaves hold no personal data.  A receipt is given whole only on the client listener unless
+nothing personal can be guessed from its messages: they hold the call's address and unsalted digests of bodies.
 """
 
 from __future__ import annotations

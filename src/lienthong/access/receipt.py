@@ -42,14 +42,15 @@ class ReceiptMaker:
     async def receipt(self, db: Connection, hash_hex: str, *, to_owner: bool = False) -> dict[str, object]:
         """The receipt of the record with this hash; ``proof`` is None until a checkpoint covers the record.
 
-        The signed messages are shown to the public only when the call's address held nothing of the caller's own
-        (a foreign client may have put a personal number there); ``to_owner`` gets them always.  Raises NoSuchRecord.
+        The signed messages are shown to the public only when the record was written with ``public`` beside it: their
+        bases hold unsalted digests, from which a body that names one person can be guessed, and the caller's address.
+        ``to_owner`` gets them always.  Raises NoSuchRecord.
         """
         stored = await queries.stored_record(db, _hash_bytes(hash_hex))
         if stored is None:
             raise _missing(hash_hex)
         detail = self._detail(stored)
-        shown = to_owner or detail.get("plain_target") is True
+        shown = to_owner or detail.get("public") is True
         return {
             "format": RECEIPT_FORMAT,
             "node": self.node,

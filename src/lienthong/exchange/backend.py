@@ -105,10 +105,9 @@ class Backend:
         self._max_body = max_body
         self._origins: dict[tuple[str, str | None], tuple[Origin, bytes]] = {}
 
-    async def call(self, service: Service, incoming: Incoming, rest: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Forward a message's call; status, fields by lower-case name, body.  Raises what ``forward`` raises."""
-        answer = await self.forward(service, incoming.method, rest, listed(incoming.headers), incoming.body)
-        return answer.status, merged(answer.headers), answer.body
+    async def call(self, service: Service, incoming: Incoming, rest: bytes) -> Answer:
+        """Forward a message's call.  Raises what ``forward`` raises."""
+        return await self.forward(service, incoming.method, rest, listed(incoming.headers), incoming.body)
 
     async def forward(self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes) -> Answer:
         """Call the back end of ``service`` with path and query ``rest``; the answer without what is not its own.

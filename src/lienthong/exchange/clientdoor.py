@@ -27,8 +27,8 @@ from lienthong.exchange.listen import read_body
 from lienthong.exchange.metaservices import Metaservices
 from lienthong.exchange.parts import Parts
 from lienthong.exchange.peerdoor import send_answer
-from lienthong.exchange.provide import PROBLEM_HEADER, UnknownService
-from lienthong.exchange.signed import JSON_TYPE, PROBLEM_TYPE
+from lienthong.exchange.provide import UnknownService
+from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, PROBLEM_TYPE
 from lienthong.exchange.xroad import (
     XRoadCall,
     XRoadClientMissing,
@@ -39,7 +39,7 @@ from lienthong.exchange.xroad import (
 )
 from lienthong.exchange.xroad import request_hash as hash_of
 from lienthong.exchange.xroad_errors import XRoadError, plain_error, xroad_error, xroad_type
-from lienthong.i18n import T
+from lienthong.i18n import T, accepted_language
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -159,7 +159,7 @@ class ClientDoor:
         read_service_id(call.service)
         used = await self._use(call, client, arrived)
         answer = used.answer
-        if answer.header(PROBLEM_HEADER.encode()) is not None:
+        if answer.header(PROBLEM_FIELD) is not None:
             failed = self._provider_problem(answer.body, arrived.values(b"accept"))
             if failed is not None:
                 return failed.status, [*failed.headers, (b"lienthong-record", used.record.encode())], failed.body
@@ -188,13 +188,15 @@ class ClientDoor:
         )
         try:
             return await self._counter.consumer.use(wish)
-        except NoAgreement:
+        except NoAgreement as refused:
             if await self._counter.descriptions.service(wish.consumer, call.service) is None:
-                raise UnknownService(
+                unknown = UnknownService(
                     T("There is no service {resource}."),
                     mend=T("List what there is with listMethods, or ask the provider's focal contact."),
                     resource=call.service,
-                ) from None
+                )
+                unknown.record = refused.record
+                raise unknown from None
             raise
 
     async def _other(self, arrived: Arrived) -> Reply:
@@ -275,9 +277,12 @@ class ClientDoor:
     def _provider_problem(self, body: bytes, accept: list[bytes]) -> XRoadError | None:
         """A problem of the provider's node in X-Road's shape; None when it is the service's own."""
         try:
-            told = cast("Mapping[str, object]", orjson.loads(body))
+            read: object = orjson.loads(body)
         except orjson.JSONDecodeError:
             return None
+        if not isinstance(read, dict):
+            return None
+        told = cast("Mapping[str, object]", read)
         kind = str(told.get("type", ""))
         if not kind.startswith("urn:lienthong:problem:"):
             return None
@@ -299,13 +304,15 @@ class ClientDoor:
             log.error("client.failed", error=type(failure).__name__, reference=reference, exc_info=failure)
             problem = Problem(T("The node met an error that it does not know."),
                               mend=T("Give the operator the reference {reference}."), reference=reference)  # fmt: skip
+        recorded: Headers = [(b"lienthong-record", problem.record.encode("ascii"))] if problem.record else []
         if xroad:
             accept = [value for name, value in headers if name == b"accept"]
             error = xroad_error(problem, accept, reference=reference, style=self._parts.settings.error_style)
-            return error.status, error.headers, error.body
-        body = problem.as_dict()
+            return error.status, [*error.headers, *recorded], error.body
+        accepted = b",".join(value for name, value in headers if name == b"accept-language").decode("latin-1")
+        body = problem.as_dict(accepted_language(accepted))
         status = cast("int", body.get("status", problem.status))
-        fields: Headers = [(b"content-type", PROBLEM_TYPE.encode())]
+        fields: Headers = [(b"content-type", PROBLEM_TYPE.encode()), *recorded]
         if status == 503:
             fields.append((b"retry-after", b"5"))
         return status, fields, orjson.dumps(body | {"reference": reference}, default=str)

@@ -15,13 +15,13 @@ from lienthong.access.gate import Refused, agreement_ref
 from lienthong.access.models import Outcome, Record, Use, Way, digest
 from lienthong.access.receipt import message_evidence
 from lienthong.agreements.policy import Decision
-from lienthong.directory.document import Snapshot
-from lienthong.directory.models import SystemId, member_of, system_of
+from lienthong.catalog.models import Service
+from lienthong.directory.models import SystemId, member_of
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer
-from lienthong.exchange.parts import Parts
-from lienthong.exchange.provide import PROBLEM_HEADER, is_plain_target
-from lienthong.exchange.signed import JSON_TYPE, Exchanged, Message
+from lienthong.exchange.disclosure import may_be_public, without_unknown_words
+from lienthong.exchange.parts import FindService, Parts
+from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, Exchanged, Message
 from lienthong.trust.seal import commitment, new_salt
 
 
@@ -57,11 +57,18 @@ class Used:
     exchange_id: str
 
 
+def nothing_known(identifier: str) -> Service | None:
+    """No other member's service is known."""
+    del identifier
+
+
 class Consumer:
     """Carries out wishes of this node's own systems."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, described: FindService = nothing_known) -> None:
+        """``described``: other members' services as far as this node has their descriptions at hand."""
         self._parts = parts
+        self._described = described
 
     async def use(self, wish: Wish) -> Used:
         """Carry out ``wish``; whatever happens to a known system's wish is on record before this returns.
@@ -87,7 +94,7 @@ class Consumer:
         except Problem as problem:
             if isinstance(problem, Refused) and problem.decision:
                 decision = problem.decision
-            await self._record(wish, use, decision, None, problem)
+            problem.record = await self._record(wish, use, decision, None, problem)
             raise
         record = await self._record(wish, use, decision, exchanged, None)
         return Used(exchanged.answer, decision, record, exchanged.record, use.exchange_id)
@@ -103,7 +110,8 @@ class Consumer:
             purpose=wish.purpose,
             at=datetime.now(UTC),
         )
-        await self._record(wish, use, problem.decision if isinstance(problem, Refused) else None, None, problem)
+        decision = problem.decision if isinstance(problem, Refused) else None
+        problem.record = await self._record(wish, use, decision, None, problem)
 
     async def _send(self, wish: Wish, use: Use, decision: Decision) -> Exchanged:
         agreement = f"{decision.agreement_id};{decision.version}" if decision.agreement_id else None
@@ -151,10 +159,15 @@ class Consumer:
             reason=reason,
             target_commitment=commitment(salt, wish.target.decode("latin-1")).hex(),
         )
-        detail: dict[str, object] = {
-            "salt": salt.hex(),
-            "plain_target": is_plain_target(wish.target, wish.service),
-        }
+        described = self._described(wish.service)
+        public = may_be_public(
+            wish.target,
+            wish.service,
+            wish.extra or {},
+            personal=described.personal if described else None,
+            empty=not wish.body,
+        )
+        detail: dict[str, object] = {"salt": salt.hex(), "public": public}
         if exchanged:
             answer = exchanged.answer
             record = replace(
@@ -187,18 +200,6 @@ class Consumer:
         }
 
 
-def without_unknown_words(use: Use, snapshot: Snapshot) -> Use:
-    """``use`` as a record may name it when no agreement stands behind its words: only what the directory knows.
-
-    A caller may have typed a personal number where a service or a purpose belongs, and a leaf stays for ever; the
-    salted commitment to the address still tells the owner what was asked.
-    """
-    provider = use.provider if snapshot.member(use.provider) else "-/-/-"
-    system = system_of(use.resource)
-    known = system if snapshot.system(system) else f"{provider}/-"
-    return replace(use, provider=provider, resource=f"{known}/-")
-
-
 def outcome_of(exchanged: Exchanged | None, problem: Problem | None) -> tuple[Outcome, str | None]:
     """Outcome and reason of a use for the record, from the provider's answer or our own problem."""
     if problem is not None:
@@ -206,7 +207,7 @@ def outcome_of(exchanged: Exchanged | None, problem: Problem | None) -> tuple[Ou
     if exchanged is None:
         return "failed", "no-answer"
     answer = exchanged.answer
-    told = answer.header(PROBLEM_HEADER.encode())
+    told = answer.header(PROBLEM_FIELD)
     if told is not None:
         return ("refused" if answer.status < 500 else "failed"), told.decode("ascii", "replace")[:64]
     return "permitted", None

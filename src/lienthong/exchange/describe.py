@@ -21,6 +21,8 @@ from lienthong.exchange.signed import Incoming, Message, PeerLink, RefusedByProv
 
 NOTICE: Final = "describe"
 KEPT_S: Final = 60.0
+MISSED_S: Final = 2.0
+"""A service that a kept description does not name may be newer: the description is then fetched again, this often."""
 DEADLINE_S: Final = 10.0
 MAX_DESCRIPTION: Final = 4 * 1024 * 1024
 
@@ -55,14 +57,14 @@ class Descriptions:
         default_factory=dict[tuple[str, str], tuple[float, tuple[Service, ...]]]
     )
 
-    async def of_system(self, consumer: SystemId, system: str) -> tuple[Service, ...]:
-        """The services of ``system`` as its node describes them to ``consumer``.
+    async def of_system(self, consumer: SystemId, system: str, *, max_age_s: float = KEPT_S) -> tuple[Service, ...]:
+        """The services of ``system`` as its node describes them to ``consumer``, at most ``max_age_s`` ago.
 
         Raises the problems of an unknown member and of an unreachable or refusing node.
         """
         key = (consumer, system)
         kept = self._kept.get(key)
-        if kept and time.monotonic() - kept[0] < KEPT_S:
+        if kept and time.monotonic() - kept[0] < max_age_s:
             return kept[1]
         exchanged = await self.link.send(
             Message(
@@ -85,9 +87,24 @@ class Descriptions:
         self._kept[key] = (time.monotonic(), services)
         return services
 
+    def at_hand(self, identifier: str) -> Service | None:
+        """The service as it was last described to any of our systems, without asking; None when it was not."""
+        system = system_of(identifier)
+        return next(
+            (
+                service
+                for (_, described), (_, services) in self._kept.items()
+                if described == system
+                for service in services
+                if service.id == identifier
+            ),
+            None,
+        )
+
     async def service(self, consumer: SystemId, identifier: str) -> Service | None:
         """One service by id, or None when its system does not offer it (to this consumer)."""
-        for service in await self.of_system(consumer, system_of(identifier)):
-            if service.id == identifier:
-                return service
+        for max_age_s in (KEPT_S, MISSED_S):
+            for service in await self.of_system(consumer, system_of(identifier), max_age_s=max_age_s):
+                if service.id == identifier:
+                    return service
         return None

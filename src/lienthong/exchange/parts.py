@@ -14,6 +14,7 @@ from lienthong.catalog.models import Service
 from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
+from lienthong.exchange.answer import Answer
 from lienthong.exchange.signed import Incoming, LocalKey, PeerLink
 from lienthong.tables.read import TableReader
 
@@ -36,8 +37,8 @@ class SubqueryAnswer:
 
 AnswerSubquery = Callable[[Service, str, Decision], Awaitable[SubqueryAnswer]]
 """Runs the text of a sub-query under a decision."""
-CallBackend = Callable[[Service, Incoming, bytes], Awaitable[tuple[int, dict[str, str], bytes]]]
-"""Forwards a call to a service's HTTP back end: status, fields, body."""
+CallBackend = Callable[[Service, Incoming, bytes], Awaitable[Answer]]
+"""Forwards a call to a service's HTTP back end."""
 AcceptRule = Callable[[Decision, str, str], Awaitable[None]]
 """Told of every permitted use (decision, consumer's member, exchange id), so that the first one under an agreement by
 rule is noted as its acceptance before anything leaves."""

@@ -44,18 +44,16 @@ class PeerDoor:
         except Exception as failed:
             log.error("peer.failed", error=type(failed).__name__, exc_info=failed)
             answer = plain_problem(Problem("The node met an error that it does not know."))
-        await send_answer(
-            send,
-            answer.status,
-            [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers.items()],
-            answer.body,
-        )
+        await send_answer(send, answer.status, answer.headers, answer.body)
 
 
 def plain_problem(problem: Problem) -> PeerAnswer:
     """``problem`` without a signature: what strangers get."""
     done = problem_done(problem)
-    return PeerAnswer(done.status, {"content-type": done.content_type}, done.body)
+    headers = [(b"content-type", done.content_type.encode("ascii"))]
+    if problem.record:
+        headers.append((b"lienthong-record", problem.record.encode("ascii")))
+    return PeerAnswer(done.status, headers, done.body)
 
 
 async def send_answer(send: ASGISendCallable, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

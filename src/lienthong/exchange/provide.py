@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -21,10 +21,14 @@ from lienthong.agreements.policy import Decision
 from lienthong.catalog.models import Service
 from lienthong.directory.models import member_of
 from lienthong.errors import Problem, Side
+from lienthong.exchange.answer import Headers
+from lienthong.exchange.backend import listed
+from lienthong.exchange.disclosure import PREFIX, may_be_public, without_unknown_words
 from lienthong.exchange.parts import Parts
 from lienthong.exchange.project import limited, parsed, selected
 from lienthong.exchange.signed import (
     JSON_TYPE,
+    PROBLEM_FIELD,
     PROBLEM_TYPE,
     Incoming,
     LocalKey,
@@ -40,9 +44,9 @@ from lienthong.trust.digest import content_digest
 from lienthong.trust.seal import commitment, new_salt
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
-PREFIX = b"/x1/"
-PROBLEM_HEADER = "lienthong-problem"
-"""Set by a node on its own problems alone: a back end's fields of this family are dropped: it can not imitate one."""
+FIELDS_THAT_TELL_NOTHING = frozenset({b"content-language", b"cache-control", b"retry-after", b"allow"})
+"""What passes of a back end's fields where the agreement limits its answer: others may hold what was not granted, as
+Location and Set-Cookie do, and ETag as a digest of it."""
 
 
 class UnknownService(Refused):
@@ -86,7 +90,7 @@ class PeerAnswer:
     """What is sent back."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     body: bytes
 
 
@@ -97,7 +101,8 @@ class Done:
     status: int
     body: bytes
     content_type: str = JSON_TYPE
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: Headers = field(default_factory=list[tuple[bytes, bytes]])
+    """Further fields, in the order of the wire: some, like Set-Cookie, may come more than once."""
     rows: int | None = None
     subjects: tuple[tuple[str, str], ...] = ()
     """Whom the answer is about: kind and identifier, in clear; only commitments reach the record."""
@@ -149,7 +154,6 @@ class Provider:
     async def _use(self, incoming: Incoming, way: Way, do: Do, rest: bytes) -> PeerAnswer:
         """Decide, do, record and release one use."""
         parts = self._parts
-        local = self._key_for(incoming)
         use = Use(
             way=way,
             exchange_id=incoming.exchange_id,
@@ -159,6 +163,9 @@ class Provider:
             purpose=incoming.purpose,
             at=datetime.now(UTC),
         )
+        local = self._parts.keys.get(member_of(incoming.service))
+        if local is None:
+            raise await self._not_served(use, incoming)
         decision: Decision | None = None
         outcome: Outcome = "permitted"
         reason: str | None = None
@@ -186,7 +193,57 @@ class Provider:
         reason: str | None,
     ) -> PeerAnswer:
         salt = new_salt()
-        record = Record(
+        record = replace(
+            self._record(use, incoming, decision, done, salt),
+            outcome=outcome,
+            reason=reason,
+            rows=done.rows,
+            subjects=tuple(commitment(salt, f"{kind}:{code}").hex() for kind, code in done.subjects),
+        )
+        headers: Headers = [(b"content-type", done.content_type.encode("latin-1")), *done.headers]
+        known = self._parts.repeats.counted(record, time.monotonic())
+        if known is not None:
+            _, sealing = sealed_answer(done.status, content_digest(done.body), known, incoming, local)
+            return PeerAnswer(done.status, headers + listed(sealing), done.body)
+        leaf = write_record(record)
+        named = record_hash(leaf)
+        signed, sealing = sealed_answer(done.status, content_digest(done.body), named.hex(), incoming, local)
+        response = message_evidence(signed.base, signed.raw, local.keyid, dict(local.jwk))
+        detail = self._detail(incoming, salt) | {"subjects": done.subjects}
+        detail["messages"] = {"request": self._request_evidence(incoming), "response": response}
+        await self._parts.writer.append_leaf(leaf, named, detail)
+        self._parts.repeats.wrote(record, named.hex(), time.monotonic())
+        return PeerAnswer(done.status, headers + listed(sealing), done.body)
+
+    async def _not_served(self, use: Use, incoming: Incoming) -> UnknownService:
+        """The problem of a message to a member that this node does not act for, once it is on record.
+
+        It leaves unsigned: no key here may speak for that member.
+        """
+        refused = UnknownService(
+            T("This node does not act for the member of {resource}."),
+            mend=T("Refresh the directory: the member may have moved to another node."),
+            resource=incoming.service,
+        )
+        salt = new_salt()
+        # The words are the sender's own and none of ours to vouch for, so they are not kept, and neither is a signature
+        # that holds over them only.
+        use = without_unknown_words(use, self._parts.snapshot())
+        record = replace(
+            self._record(use, incoming, None, problem_done(refused), salt),
+            outcome="refused",
+            reason=refused.kind,
+            request_signature_digest=None,
+        )
+        refused.record = self._parts.repeats.counted(record, time.monotonic())
+        if refused.record is None:
+            refused.record = (await self._parts.writer.append(record, {"salt": salt.hex()})).hex()
+            self._parts.repeats.wrote(record, refused.record, time.monotonic())
+        return refused
+
+    def _record(self, use: Use, incoming: Incoming, decision: Decision | None, done: Done, salt: bytes) -> Record:
+        """The record of ``use`` as far as its message and the decision tell; permitted until said otherwise."""
+        return Record(
             side="provider",
             exchange_id=use.exchange_id,
             at=use.at,
@@ -199,56 +256,45 @@ class Provider:
             ground=decision.ground if decision else None,
             agreement=agreement_ref(decision),
             decision_digest=decision.decision_digest or None if decision else None,
-            outcome=outcome,
-            reason=reason,
+            outcome="permitted",
             target_commitment=commitment(salt, incoming.target.decode("latin-1")).hex(),
             request_signature_digest=digest(incoming.verified.raw),
             body_digest=digest(done.body),
             bytes=len(done.body),
-            rows=done.rows,
-            subjects=tuple(commitment(salt, f"{kind}:{code}").hex() for kind, code in done.subjects),
         )
-        known = self._parts.repeats.counted(record, time.monotonic())
-        if known is not None:
-            headers = {"content-type": done.content_type, **done.headers}
-            sealed_answer(done.status, headers, done.body, known, incoming, local)
-            return PeerAnswer(done.status, headers, done.body)
-        leaf = write_record(record)
-        named = record_hash(leaf)
-        headers = {"content-type": done.content_type, **done.headers}
-        signed = sealed_answer(done.status, headers, done.body, named.hex(), incoming, local)
+
+    def _detail(self, incoming: Incoming, salt: bytes) -> dict[str, object]:
+        """What lies encrypted beside the record."""
+        service = self._parts.service(incoming.service)
+        public = may_be_public(
+            incoming.target, incoming.service, incoming.headers, personal=service.personal if service else None
+        )
+        return {"salt": salt.hex(), "public": public}
+
+    def _request_evidence(self, incoming: Incoming) -> dict[str, object]:
         owner = self._parts.snapshot().key(incoming.verified.keyid)
-        detail = {
-            "messages": {
-                "request": message_evidence(
-                    incoming.verified.base,
-                    incoming.verified.raw,
-                    incoming.verified.keyid,
-                    dict(owner[0].jwk) if owner else {},
-                ),
-                "response": message_evidence(signed.base, signed.raw, local.keyid, dict(local.jwk)),
-            },
-            "salt": salt.hex(),
-            "plain_target": is_plain_target(incoming.target, incoming.service),
-            "subjects": done.subjects,
-        }
-        await self._parts.writer.append_leaf(leaf, named, detail)
-        self._parts.repeats.wrote(record, named.hex(), time.monotonic())
-        return PeerAnswer(done.status, headers, done.body)
+        verified = incoming.verified
+        return message_evidence(verified.base, verified.raw, verified.keyid, dict(owner[0].jwk) if owner else {})
 
     async def _call(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
         if service.kind == "table":
             return await self._read_table(service, decision, incoming, rest)
-        status, headers, body = await self._parts.call_backend(service, incoming, rest)
-        content_type = headers.pop("content-type", "application/octet-stream")
-        if status >= 300:
+        answer = await self._parts.call_backend(service, incoming, rest)
+        kind = (answer.header(b"content-type") or b"application/octet-stream").decode("latin-1")
+        headers = [field for field in answer.headers if field[0] != b"content-type"]
+        is_limited = decision.fields is not None or bool(decision.masks)
+        if is_limited or (service.personal and answer.status >= 300):
+            headers = [field for field in headers if field[0] in FIELDS_THAT_TELL_NOTHING]
+        if answer.status >= 300:
             # An error's body has no published fields: it stays where the agreement limits any or persons are concerned.
-            withheld = service.personal or decision.fields is not None or decision.masks
-            return Done(status, b"" if withheld else body, content_type, headers)
+            if service.personal or is_limited:
+                return Done(answer.status, b"", JSON_TYPE, headers)
+            return Done(answer.status, answer.body, kind, headers)
         persons: tuple[tuple[str, str], ...] = ()
         if service.personal:
-            persons = persons_in(service, parsed(body))
-        return Done(status, limited(service, view_of(decision), body), content_type, headers, subjects=persons)
+            persons = persons_in(service, parsed(answer.body))
+        body = limited(service, view_of(decision), answer.body)
+        return Done(answer.status, body, JSON_TYPE if is_limited else kind, headers, subjects=persons)
 
     async def _read_table(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
         _, _, query = rest.partition(b"?")
@@ -268,18 +314,6 @@ class Provider:
 
     async def _notice(self, name: str, incoming: Incoming) -> PeerAnswer:
         """A message that is not a use of data: signed both ways, not recorded in the access log."""
-        local = self._key_for(incoming)
-        try:
-            body, status, kind = orjson.dumps(await self._parts.notices[name](name, incoming)), 200, JSON_TYPE
-        except Problem as problem:
-            done = problem_done(problem)
-            body, status, kind = done.body, done.status, done.content_type
-        headers = {"content-type": kind, "content-digest": content_digest(body)}
-        sealed_answer(status, headers, body, "-", incoming, local)
-        return PeerAnswer(status, headers, body)
-
-    def _key_for(self, incoming: Incoming) -> LocalKey:
-        """The key of the member that the message is addressed to; raises UnknownService when it is not ours."""
         local = self._parts.keys.get(member_of(incoming.service))
         if local is None:
             raise UnknownService(
@@ -287,7 +321,13 @@ class Provider:
                 mend=T("Refresh the directory: the member may have moved to another node."),
                 resource=incoming.service,
             )
-        return local
+        try:
+            body, status, kind = orjson.dumps(await self._parts.notices[name](name, incoming)), 200, JSON_TYPE
+        except Problem as problem:
+            done = problem_done(problem)
+            body, status, kind = done.body, done.status, done.content_type
+        _, sealing = sealed_answer(status, content_digest(body), "-", incoming, local)
+        return PeerAnswer(status, [(b"content-type", kind.encode("ascii")), *listed(sealing)], body)
 
     def _service(self, identifier: str) -> Service:
         service = self._parts.service(identifier)
@@ -326,9 +366,4 @@ def view_of(decision: Decision) -> View:
 def problem_done(problem: Problem) -> Done:
     """A problem as an answer's body."""
     status = problem.answer_status if isinstance(problem, RefusedByProvider) else problem.status
-    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE, {PROBLEM_HEADER: problem.kind})
-
-
-def is_plain_target(target: bytes, service: str) -> bool:
-    """Whether the target holds nothing of the caller's own: path and query may carry personal data."""
-    return target in (PREFIX + service.encode(), PREFIX + b"query")
+    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE, [(PROBLEM_FIELD, problem.kind.encode("ascii"))])

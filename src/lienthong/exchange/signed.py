@@ -38,6 +38,8 @@ from lienthong.trust.messages import (
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
+PROBLEM_FIELD = b"lienthong-problem"
+"""Set by a node on its own problems alone: a back end's fields of this family are dropped: it can not imitate one."""
 
 
 class StrangerRefused(Problem):
@@ -313,23 +315,22 @@ def authenticate(
 
 
 def sealed_answer(
-    status: int, headers: dict[str, str], body: bytes, record: str, request: Incoming, local: LocalKey
-) -> Signed:
-    """Add digest, record hash and signature to ``headers`` of an answer to ``request``."""
-    headers["content-digest"] = content_digest(body)
-    headers["lienthong-record"] = record
+    status: int, body_digest: str, record: str, request: Incoming, local: LocalKey
+) -> tuple[Signed, dict[str, str]]:
+    """Sign an answer to ``request`` whose body has ``body_digest`` (Content-Digest); with the four fields it adds."""
+    fields = {"content-digest": body_digest, "lienthong-record": record}
     signed = sign_response(
         local.key,
         local.keyid,
         status=status,
-        headers=headers,
+        headers=fields,
         request_signature_header=request.headers["signature"],
         nonce=request.verified.nonce,
         created=int(time.time()),
     )
-    headers["signature-input"] = signed.signature_input
-    headers["signature"] = signed.signature
-    return signed
+    fields["signature-input"] = signed.signature_input
+    fields["signature"] = signed.signature
+    return signed, fields
 
 
 def _unsigned(answer: Answer) -> Problem:

@@ -88,8 +88,8 @@ class Gateway:
         await self._live.start()
         self._renew_trust()
         parts = self._parts()
-        provider, consumer = Provider(parts), Consumer(parts)
         descriptions = Descriptions(parts.link)
+        provider, consumer = Provider(parts), Consumer(parts, descriptions.at_hand)
         questions = Questions(parts, consumer, self._sandbox, Planner(self._sandbox), descriptions)
         door = ClientDoor(self._counter(parts, consumer, questions, descriptions))
         settings = self._settings

@@ -34,7 +34,10 @@
     node: ["Biên nhận nêu nút khác với bản ghi.", "The receipt names another node than the record does."],
     hash: ["Tính lại ra {found}.", "It comes out as {found}."],
     earlier: ["Không kiểm được vì phần cần cho bước này sai hoặc thiếu.", "Not checked: what it needs is wrong or missing."],
-    withheld: ["Bản công khai giữ lại các thông điệp. Hãy xin bản đầy đủ ở nút của mình.", "The public copy withholds the messages. Ask your own node for the whole."],
+    withheld: [
+      "Bản công khai giữ lại các thông điệp. Nó chứng minh bản ghi và chỗ của bản ghi trong nhật ký, không chứng minh ai đã ký yêu cầu và câu trả lời. Hãy lấy bản đầy đủ ở nút của mình.",
+      "The public copy withholds the messages. It proves the record and its place in the log, not who signed request and answer. Your own node gives the whole.",
+    ],
     stripped: ["Thiếu thông điệp mà bản ghi dẫn tới.", "The message that the record refers to is missing."],
     unsigned: ["Cách sử dụng này không có thông điệp được ký.", "This way of use has no signed message."],
     "no-answer": ["Không có câu trả lời nào được ghi lại.", "No answer was recorded."],
