@@ -27,7 +27,7 @@ from lienthong.tables.sources import source_problem
 from lienthong.tables.sql import MAX_CSV_LINE_BYTES
 
 CONNECT_S = 5.0
-"""How long a call waits for a source's database to take a connection."""
+"""How long a call waits for a source's database to take a connection; no longer than the service may take at all."""
 
 
 def source_session(dsn: str, timeout_s: float) -> str:
@@ -71,7 +71,8 @@ class Sources:
         """
         try:
             pool = await self._pool(source_session(dsn, timeout_s))
-            async with pool.connection(CONNECT_S) as source, source.cursor(row_factory=tuple_row) as cursor:
+            wait_s = min(CONNECT_S, timeout_s)
+            async with pool.connection(wait_s) as source, source.cursor(row_factory=tuple_row) as cursor:
                 await cursor.execute(cast("LiteralString", select), values)
                 return await cursor.fetchall()
         except PoolTimeout as away:
@@ -86,7 +87,8 @@ class Sources:
         """
         try:
             pool = await self._pool(source_session(dsn, timeout_s))
-            async with pool.connection(CONNECT_S) as source, source.cursor(row_factory=tuple_row) as cursor:
+            wait_s = min(CONNECT_S, timeout_s)
+            async with pool.connection(wait_s) as source, source.cursor(row_factory=tuple_row) as cursor:
                 await cursor.execute(cast("LiteralString", lines), binary=True)
                 text, count = await cursor.fetchone() or (None, 0)
         except PoolTimeout as away:
