@@ -30,6 +30,33 @@ def translate(message: str, language: Language, **facts: object) -> str:
         return text
 
 
+def by_preference(header: str) -> list[str]:
+    """The values of an ``Accept``-like header, lower-case, best first; values with ``q=0`` are left out."""
+    weighed: list[tuple[float, int, str]] = []
+    for position, part in enumerate(header.lower().split(",")):
+        value, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((_weight(piece[2:]) for piece in parameters if piece.startswith("q=")), 1.0)
+        if value and weight > 0:
+            weighed.append((-weight, position, value))
+    return [value for _, _, value in sorted(weighed)]
+
+
+def accepted_language(header: str) -> Language:
+    """The language that an ``Accept-Language`` header likes best of those there are; Vietnamese when it likes none."""
+    for tag in by_preference(header):
+        primary = tag.split("-", 1)[0]
+        if primary in LANGUAGES:
+            return primary
+    return DEFAULT_LANGUAGE
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 0.0
+
+
 @cache
 def _catalogue(language: Language) -> dict[str, str]:
     from babel.messages.pofile import read_po  # heavy and rarely needed: only where words are shown

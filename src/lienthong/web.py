@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from lienthong.errors import Problem
-from lienthong.i18n import DEFAULT_LANGUAGE, LANGUAGES, Language, T
+from lienthong.i18n import DEFAULT_LANGUAGE, LANGUAGES, Language, T, accepted_language, by_preference
 
 log = structlog.get_logger("lienthong.web")
 
@@ -107,16 +107,12 @@ def answer_language(request: Request) -> Language:
     """The language of a machine's answer: as for pages, then ``Accept-Language``, then Vietnamese."""
     if request.query_params.get("lang") in LANGUAGES or request.url.path.startswith("/en/"):
         return page_language(request)
-    for tag in _by_preference(request.headers.get("accept-language", "")):
-        primary = tag.split("-", 1)[0]
-        if primary in LANGUAGES:
-            return primary
-    return DEFAULT_LANGUAGE
+    return accepted_language(request.headers.get("accept-language", ""))
 
 
 def wants_page(headers: Headers) -> bool:
     """Whether the caller would rather read HTML than JSON; a caller who takes anything gets JSON."""
-    for kind in _by_preference(headers.get("accept", "")):
+    for kind in by_preference(headers.get("accept", "")):
         if kind in ("text/html", "application/xhtml+xml"):
             return True
         if kind in ("application/json", "application/problem+json", "*/*", "application/*"):
@@ -230,21 +226,3 @@ def _add_headers(headers: MutableHeaders, correlation: str, *, secure: bool) -> 
     if secure:
         headers.setdefault(*HSTS)
     headers[CORRELATION_HEADER] = correlation
-
-
-def _by_preference(header: str) -> list[str]:
-    """The values of an ``Accept``-like header, lower-case, best first; values with ``q=0`` are left out."""
-    weighed: list[tuple[float, int, str]] = []
-    for position, part in enumerate(header.lower().split(",")):
-        value, *parameters = (piece.strip() for piece in part.split(";"))
-        weight = next((_weight(piece[2:]) for piece in parameters if piece.startswith("q=")), 1.0)
-        if value and weight > 0:
-            weighed.append((-weight, position, value))
-    return [value for _, _, value in sorted(weighed)]
-
-
-def _weight(text: str) -> float:
-    try:
-        return min(max(float(text), 0.0), 1.0)
-    except ValueError:
-        return 0.0

@@ -96,7 +96,8 @@ def ask(
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = connect(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
     try:
-        connection.request(method, parts.path.rstrip("/") + path, body=body or None, headers=dict(headers or {}))
+        fields = {"Accept-Language": language(), **(headers or {})}
+        connection.request(method, parts.path.rstrip("/") + path, body=body or None, headers=fields)
         answer = connection.getresponse()
         content = answer.read()
     except (OSError, http.client.HTTPException) as failed:

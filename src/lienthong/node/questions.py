@@ -20,7 +20,7 @@ from lienthong.catalog.models import Service
 from lienthong.config import Settings
 from lienthong.directory.models import MemberId, ServiceId, SystemId, member_of
 from lienthong.exchange.consume import Consumer, Wish
-from lienthong.exchange.describe import Descriptions
+from lienthong.exchange.describe import KEPT_S, MISSED_S, Descriptions
 from lienthong.exchange.parts import Parts, SubqueryAnswer
 from lienthong.exchange.provide import view_of
 from lienthong.exchange.signed import RefusedByProvider
@@ -28,6 +28,7 @@ from lienthong.query.ask import Asked, AskLimits, Granted, PartAnswer, ask
 from lienthong.query.models import SubQuery
 from lienthong.query.names import find_service, fold_name, read_name
 from lienthong.query.operations import MERGE_LIMITS, PART_LIMITS, Planner, Restrictor
+from lienthong.query.problems import UnknownTable
 from lienthong.query.serve import answer_subquery
 from lienthong.tables.queries import Sources
 from lienthong.tables.sandbox import Sandbox
@@ -126,6 +127,13 @@ class Questions:
 
     async def _service(self, consumer: SystemId, name: str) -> Service:
         """The service that a table's name in SQL means to ``consumer``."""
+        try:
+            return await self._found(consumer, name, KEPT_S)
+        except UnknownTable:
+            # It may have been published after the descriptions were fetched.
+            return await self._found(consumer, name, MISSED_S)
+
+    async def _found(self, consumer: SystemId, name: str, max_age_s: float) -> Service:
         parts = read_name(name)
         own = member_of(consumer)
         if len(parts) < 3:
@@ -135,15 +143,15 @@ class Questions:
                 service
                 for member in self._members(parts[0])
                 for system in self._systems(member, parts[1])
-                for service in await self._offered(consumer, system)
+                for service in await self._offered(consumer, system, max_age_s)
             ]
         tables = {service.id: service for service in listed if service.kind == "table"}
         return tables[ServiceId(find_service(name, tables, own))]
 
-    async def _offered(self, consumer: SystemId, system: SystemId) -> tuple[Service, ...]:
+    async def _offered(self, consumer: SystemId, system: SystemId, max_age_s: float) -> tuple[Service, ...]:
         if MemberId(member_of(system)) in self._parts.keys and member_of(system) == member_of(consumer):
             return tuple(service for service in self._parts.services() if service.system == system)
-        return await self._descriptions.of_system(consumer, system)
+        return await self._descriptions.of_system(consumer, system, max_age_s=max_age_s)
 
     def _members(self, code: str) -> list[MemberId]:
         return [
