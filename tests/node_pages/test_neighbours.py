@@ -112,7 +112,7 @@ async def test_a_silent_node_is_shown_as_silent_with_what_was_last_known_of_it(c
     assert after.uses[0].agreement_url == f"{country.province.url}/agreements/{after.uses[0].agreement_digest}"
 
 
-async def test_the_page_is_shown_while_a_node_still_keeps_us_waiting(country, liar):
+async def test_the_page_is_shown_with_a_node_as_starting_while_its_first_answer_keeps_us_waiting(country, liar):
     liar.answers["/livez"] = "hang"
     asked = neighbours.Neighbours(timeout_s=60.0, patience_s=0.01)
     pages = NodePages(country.national.local, neighbours=asked)
@@ -124,7 +124,7 @@ async def test_the_page_is_shown_while_a_node_still_keeps_us_waiting(country, li
 
     assert not liar.released.is_set()
     assert {line.node: line.health for line in home.members} == {
-        "nut-quoc-gia": "serving", "nut-h24": "serving", "nut-g01": "silent"
+        "nut-quoc-gia": "serving", "nut-h24": "serving", "nut-g01": "starting"
     }  # fmt: skip
     await pages.close()
 

@@ -54,7 +54,10 @@ _TYPES: Mapping[str, FieldType] = {
     "timestamp without time zone": "timestamp", "timestamp with time zone": "timestamp",
 }  # fmt: skip
 _PERSONAL_NAMES = re.compile(
-    r"(so_)?dinh_danh|cccd|cmnd|personal|citizen|ho_ten|ho_va_ten|full_?name|ngay_sinh|birth|phone|dien_thoai|email",
+    r"(so_)?dinh_danh|cccd|cmnd|personal|citizen|ho_(va_)?ten|full_?name|ngay_sinh|birth|phone|dien_thoai|email"
+    # Whoever stands in a row for a firm, a parcel or a child is a person as well.
+    r"|(representative|owner|holder|applicant|spouse|father|mother|guardian|director|resident)_?(name|number|no|id|code)"
+    r"|(nguoi|chu)_(dai_dien|so_huu|su_dung|ho)|ma_so_thue_ca_nhan|passport|ho_chieu|(dia_chi|address)_(thuong_tru|home)",
     re.IGNORECASE,
 )
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import typer
 
 from lienthong.catalog.models import Service, ServiceNotValid
 from lienthong.catalog.publish import Found, PublishRequest, find, subjects_from
 from lienthong.catalog.publish import publish as publish_service
-from lienthong.cli.terminal import language, run, say
+from lienthong.cli.terminal import language, note, run, say
 from lienthong.cli.where import settings_for
 from lienthong.config import Settings
 from lienthong.directory.models import DatasetId, ServiceId, member_of, read_service_id
+from lienthong.errors import Problem, Side
 from lienthong.i18n import T, translate
 from lienthong.node.local import KeptDirectory
 from lienthong.node.supervise import read_dsns, sandbox_socket
@@ -26,6 +28,15 @@ from lienthong.tables.sandbox import Sandbox
 app = typer.Typer(add_completion=False)
 Class = Literal["open", "shared", "private"]
 DEFAULT_SYSTEM = "dulieu"
+
+
+class WhichSystem(Problem):
+    """The owner has several systems and the command names none of them."""
+
+    kind: ClassVar[str] = "which-system"
+    status: ClassVar[int] = 422
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("Which system?")
 
 
 @app.command()
@@ -42,7 +53,7 @@ def publish(
 ) -> None:
     """Publish a PostgreSQL table or view, a CSV or a Parquet file as a service.
 
-    lienthong publish truong_hoc.csv --member H24 --title "Danh sách trường học" --class open --yes
+    lienthong publish truong_hoc.csv --member H24 --service motcua/truong_hoc --title "Trường học" --class open
     """
     if sharing not in get_args(Class):
         raise typer.BadParameter(f"--class: {', '.join(get_args(Class))}")
@@ -69,15 +80,29 @@ def publish(
 
 
 def service_id(settings: Settings, owner: str, named: str | None, source: str) -> ServiceId:
-    """The service's id: NAME in the owner's first registered system, or SYSTEM/NAME.  Raises IdMalformed."""
+    """The id: NAME in the owner's only registered system, or SYSTEM/NAME.  Raises IdMalformed, WhichSystem."""
     system, _, name = (named or "").rpartition("/")
     if not name:
         place = source.rsplit("#", 1)[-1] if "#" in source else Path(source).stem
         name = place.rsplit(".", 1)[-1]
     if not system:
         systems = [s.id for s in KeptDirectory(settings).snapshot().contents.systems if member_of(s.id) == owner]
-        system = systems[0].rsplit("/", 1)[1] if systems else DEFAULT_SYSTEM
+        system = only_system(owner, systems, name)
+        note(T("Published in the system {system}; another one: --service SYSTEM/{name}"), system=system, name=name)
     return read_service_id(f"{owner}/{system}/{name}")
+
+
+def only_system(owner: str, systems: Sequence[str], name: str) -> str:
+    """The last part of the only id in ``systems``, a default when there is none.  Raises WhichSystem for several."""
+    if len(systems) > 1:
+        raise WhichSystem(
+            T("{owner} has several systems: {systems}."),
+            mend=T("Name the one that serves it: --service SYSTEM/{name}"),
+            owner=owner,
+            systems=", ".join(each.rsplit("/", 1)[1] for each in systems),
+            name=name,
+        )
+    return systems[0].rsplit("/", 1)[1] if systems else DEFAULT_SYSTEM
 
 
 async def _publish(settings: Settings, request: PublishRequest, sandbox: Sandbox) -> Service:

@@ -1,7 +1,7 @@
 """Asking other nodes what they publish: the national node all of them, any other its partners for their services.
 
 Promises: no node is asked more than once a second, however many people look; a page waits one second at most; a
-node that does not answer is shown as silent with what was last known of it.
+node that does not answer is shown as silent with what was last known of it, one not yet heard as starting.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class Neighbours:
         if known:
             known.asked, known.asking = now, asking
         else:
-            self._watches[key] = _Watch(NodeFacts(node.id, node.public_url.rstrip("/"), "silent"), now, asking)
+            # Not silent yet: nobody knows before the first round has ended.
+            self._watches[key] = _Watch(NodeFacts(node.id, node.public_url.rstrip("/"), "starting"), now, asking)
 
     async def _ask(self, snapshot: Snapshot, node: Node, key: tuple[str, str]) -> None:
         watch = self._watches[key]
