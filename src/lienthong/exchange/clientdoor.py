@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import orjson
@@ -91,6 +91,8 @@ GetProfile = Callable[[SystemId, str, str | None], Awaitable[Mapping[str, object
 """System, agreement, purpose -> profile and table."""
 GetReceipt = Callable[[str], Awaitable[Mapping[str, object]]]
 GetReadiness = Callable[[], Awaitable[tuple[bool, Mapping[str, str]]]]
+OwnPage = Callable[[SystemId | None, bytes], Awaitable[tuple[int, Headers, bytes]]]
+"""The calling system (None: the page asks for none) and the query of the address -> status, fields, body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ class Counter:
     profile: GetProfile
     receipt: GetReceipt
     readiness: GetReadiness
+    pages: Mapping[bytes, OwnPage] = field(default_factory=dict[bytes, OwnPage])
+    """What the owner's systems may read of the node itself, by path."""
+    open_pages: Mapping[bytes, OwnPage] = field(default_factory=dict[bytes, OwnPage])
+    """The same for whoever reaches the listener: nothing in it belongs to one system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,7 @@ class Arrived:
 
     def values(self, name: bytes) -> list[bytes]:
         """Every value of a field."""
-        return [value for field, value in self.headers if field == name]
+        return [value for known, value in self.headers if known == name]
 
     def last(self, name: bytes) -> str | None:
         """The last value of a field: X-Road lets the last one win."""
@@ -224,6 +230,11 @@ class ClientDoor:
             case "GET", b"/readyz":
                 ready, parts = await self._counter.readiness()
                 return (200 if ready else 503), *_json({"status": "ok" if ready else "not-ready", "parts": parts})[1:]
+            case "GET", _ if path in self._counter.open_pages:
+                return await self._counter.open_pages[path](None, arrived.target.partition(b"?")[2])
+            case "GET", _ if path in self._counter.pages:
+                client = self._client(arrived.last(b"x-road-client"), arrived)
+                return await self._counter.pages[path](SystemId(client.system), arrived.target.partition(b"?")[2])
             case "GET", _ if path.startswith(b"/log/receipt/"):
                 return _json(
                     await self._counter.receipt(path.removeprefix(b"/log/receipt/").decode("ascii", "replace"))
