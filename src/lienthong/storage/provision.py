@@ -19,7 +19,7 @@ from psycopg import sql
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.storage.durability import check_durability
-from lienthong.storage.migrations.runner import needs_migration
+from lienthong.storage.migrations.runner import NEWEST, needs_migration
 from lienthong.storage.uri import with_account
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,54}")
@@ -56,10 +56,10 @@ class DatabaseDsns:
     log: str
 
 
-def prepare_database(superuser_dsn: str, name: str) -> DatabaseDsns:
+def prepare_database(superuser_dsn: str, name: str, *, to: str = NEWEST) -> DatabaseDsns:
     """Make the database ``name`` and its roles where they are missing, migrate it, and return the roles' DSNs.
 
-    ``superuser_dsn`` may be any account that can create databases and roles.  Raises BadDatabaseName,
+    ``to`` is the revision to stop at, for a backup of an older schema.  ``superuser_dsn`` may be any account that can create databases and roles.  Raises BadDatabaseName,
     DatabaseUnavailable, UnsafeDatabase, OldDatabase or UnknownSchema.
     """
     if not NAME.fullmatch(name):
@@ -80,11 +80,11 @@ def prepare_database(superuser_dsn: str, name: str) -> DatabaseDsns:
         for dsn in (dsns.owner, dsns.app, dsns.log):
             with connected(dsn) as as_role:
                 check_durability(as_role)
-        migrate(dsns.owner)
+        migrate(dsns.owner, to)
     return dsns
 
 
-def migrate(owner_dsn: str) -> None:
+def migrate(owner_dsn: str, to: str = NEWEST) -> None:
     """Bring the schema to the newest revision; a current schema costs one query and no import of Alembic.
 
     Raises DatabaseUnavailable, or UnknownSchema when the database is newer than this program.
@@ -94,7 +94,7 @@ def migrate(owner_dsn: str) -> None:
             return
         from lienthong.storage.migrations.upgrade import upgrade  # Alembic takes half a second: only when behind
 
-        upgrade(connection)
+        upgrade(connection, to)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import psycopg
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 
+NEWEST = "head"
+"""Stands for the last revision wherever one can be named."""
 VERSIONS = Path(__file__).parent / "versions"
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
-from lienthong.storage.migrations.runner import VERSIONS
+from lienthong.storage.migrations.runner import NEWEST, VERSIONS
 
 LOCK = 0x4C54_0002
 """Advisory lock of the database being migrated: of two processes one waits and then finds nothing to do."""
@@ -31,8 +31,8 @@ class MigrationFailed(Problem):
     title: ClassVar[str] = T("The database could not be brought to the newest schema")
 
 
-def upgrade(connection: psycopg.Connection) -> None:
-    """Run every missing revision, each in its own transaction, on ``connection`` (of the owner, autocommit).
+def upgrade(connection: psycopg.Connection, to: str = NEWEST) -> None:
+    """Run every missing revision up to ``to``, each in its own transaction, on ``connection`` (of the owner, autocommit).
 
     Raises MigrationFailed.
     """
@@ -46,7 +46,7 @@ def upgrade(connection: psycopg.Connection) -> None:
             config = Config()
             config.set_main_option("script_location", str(VERSIONS.parent).replace("%", "%%"))
             config.attributes["connection"] = bound
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
     except DBAPIError as refused:
         raise MigrationFailed(
             T("A revision of the schema failed: {why}"),
