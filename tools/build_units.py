@@ -23,7 +23,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from lienthong.law.text import placed_tones
+from lienthong.law.text import fold, placed_tones
 
 HERE = Path(__file__).parent
 OUTPUT = HERE.parent / "src" / "lienthong" / "law" / "data"
@@ -136,6 +136,7 @@ def build(package_folder: Path, facts_file: Path) -> dict[str, str]:
         "province_successions.tsv": _table(
             "old\tnew", (f"{old}\t{new}" for old, new in _province_successions(package).items())
         ),
+        "earlier_names.tsv": _table("level\tcode\tkeys", _earlier_names(package)),
         "commune_places.tsv": _table("code\tarea_km2\tlat\tlon", _places(package)),
         "province_figures.tsv": _table(
             "code\tarea_km2\tregistered_population\tsource",
@@ -182,6 +183,36 @@ def _earlier_communes(facts: dict[str, Any]) -> Iterable[Row]:
     last = date.fromisoformat(facts["earlier_communes_last_day"])
     for code, kind, name, province, _ in facts["earlier_communes"]:
         yield Row(code, kind, name, province, None, last, "124", "")
+
+
+def _earlier_names(package: Package) -> Iterable[str]:
+    """Folded names, without spaces, under which a district or commune of 30 Jun 2025 was known before 2025.
+
+    Most are units that were merged into it between 2019 and 2024.  Names it bears itself are left out, as are ``ward1``
+    and other words that are no Vietnamese name.
+    """
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in package.old:
+        for level, alias, code, own in (
+            ("district", row["districtAlias"], row["districtCode"], row["district"]),
+            ("commune", row["wardAlias"], row["wardCode"], row["ward"]),
+        ):
+            if alias and code:
+                keys = {key for key in json.loads(alias) if not key.startswith("ward")}
+                bare = {*keys, _kind_and_name(own, (*DISTRICT_KINDS, *COMMUNE_KINDS))[1]}
+                bare = {fold(key).replace(" ", "") for key in bare}
+                known = found.setdefault((level, code), set())
+                known.update(key for key in keys if not any(_kind_before(key, name) for name in bare))
+    return (f"{level}\t{code}\t{' '.join(sorted(keys))}" for (level, code), keys in sorted(found.items()) if keys)
+
+
+def _kind_before(key: str, name: str) -> bool:
+    """Whether ``key`` is ``name`` itself as the unit bears it now, or with a word of kind written before it."""
+    kind = key.removesuffix(name)
+    return kind != key and kind in {fold(word).replace(" ", "") for word in (*DISTRICT_KINDS, *COMMUNE_KINDS)} | {
+        "tp",
+        "tx",
+    }
 
 
 def _new_communes(package: Package, resolutions: dict[str, str]) -> Iterable[Row]:

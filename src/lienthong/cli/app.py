@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "call": "Call a service of another member through your node.",
     "share": "Take a shared table: get a Delta Sharing profile under an agreement.",
     "query": "Ask one SQL question over tables of several members.",
+    "address": "Say which commune an address lies in, old or new, in any spelling.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
 }
 

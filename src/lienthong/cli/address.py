@@ -1,0 +1,126 @@
+"""``lienthong address``: addresses old and new, in any spelling, to the commune that holds them on a day."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lienthong.cli.terminal import language, note, show_json
+from lienthong.errors import Problem
+from lienthong.i18n import T, translate
+from lienthong.linkage.address import Resolution, resolve
+from lienthong.linkage.explain import COLUMNS, as_json, explanation, fields_of
+
+app = typer.Typer(add_completion=False)
+
+_LONGEST_FIELD = 16 * 1024 * 1024
+"""Characters of one cell that are read; of an address only its end counts."""
+
+
+class TableUnreadable(Problem):
+    """The file with addresses is no table with the named column."""
+
+    kind = "address-table-unreadable"
+    status = 422
+    side = "caller"
+    title = T("The table of addresses can not be read")
+
+
+@app.command()
+def address(
+    text: Annotated[str | None, typer.Argument(help="One address, old or new, in any spelling.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Day (YYYY-MM-DD) of the answer; today.")] = None,
+    written: Annotated[str | None, typer.Option("--written", help="Day the address was written, if known.")] = None,
+    json_wanted: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+    file: Annotated[Path | None, typer.Option("--file", help="A CSV file with many addresses.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column that holds them.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the table with the answers goes.")] = None,
+) -> None:
+    """Say which commune an address lies in, or why that can not be said.
+
+    lienthong address "12 Lê Lợi, P. Bến Nghé, Q.1, TP.HCM"
+
+    lienthong address --file in.csv --column diachi --out out.csv
+    """
+    day, day_written = _day(as_of) or datetime.now().astimezone().date(), _day(written)
+    if file is not None and column and out is not None and text is None:
+        _convert(file, column, out, day, day_written)
+    elif text is not None and file is None:
+        found = resolve(text, day, day_written)
+        show_json(as_json(found, language())) if json_wanted else _show(found)
+        if found.unit is None:
+            raise typer.Exit(1)
+    else:
+        raise typer.BadParameter("give one address, or --file with --column and --out")
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day like 2025-07-01") from None
+
+
+def _show(found: Resolution) -> None:
+    if found.unit is not None:
+        print(f"{found.unit.code}  {found.unit.full_name}")
+    for unit in found.alternatives:
+        print(f"? {unit.code}  {unit.full_name}")
+    print(f"  {explanation(found, language())}")
+
+
+def _convert(source: Path, column: str, target: Path, day: date, written: date | None) -> None:
+    """Copy ``source`` to ``target`` with the answers beside each row; ``target`` appears only when whole."""
+    beside = target.with_name(target.name + ".part")
+    try:
+        counts = _answered(source, column, beside, day, written)
+        beside.replace(target)
+    except (csv.Error, UnicodeDecodeError) as broken:
+        raise TableUnreadable(
+            T("{file} is no table of text in UTF-8: {why}"), mend=T("Save it as CSV, UTF-8."), file=source, why=broken
+        ) from None
+    except OSError as refused:
+        raise TableUnreadable(T("The file {file}: {why}"), file=refused.filename, why=refused.strerror) from None
+    finally:
+        beside.unlink(missing_ok=True)
+    note(
+        T("{rows} addresses: {counts}"),
+        rows=sum(counts.values()),
+        counts=", ".join(f"{status} {number}" for status, number in sorted(counts.items())),
+    )
+
+
+def _answered(source: Path, column: str, target: Path, day: date, written: date | None) -> dict[str, int]:
+    """Write ``target``; status -> number of rows."""
+    from rich.progress import track  # heavy, only a batch shows progress
+
+    counts: dict[str, int] = {}
+    spoken = language()
+    csv.field_size_limit(_LONGEST_FIELD)
+    with (
+        source.open(encoding="utf-8-sig", newline="") as read,
+        target.open("w", encoding="utf-8-sig", newline="") as to,
+    ):
+        rows = csv.DictReader(read)
+        names = list(rows.fieldnames or ())
+        if column not in names:
+            raise TableUnreadable(
+                T("The file has no column {column}; it has: {columns}."),
+                mend=T("Name one of them with --column."),
+                column=column,
+                columns=", ".join(names),
+            )
+        answers = csv.DictWriter(to, [name for name in names if name not in COLUMNS] + list(COLUMNS), restval="")
+        answers.writeheader()
+        for row in track(rows, description=translate(T("Addresses"), spoken), transient=True):
+            found = resolve(row[column] or "", day, written)
+            counts[found.status] = counts.get(found.status, 0) + 1
+            kept = {name: row[name] for name in names if name not in COLUMNS}
+            answers.writerow(kept | fields_of(found, spoken))
+    return counts
