@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
 
 from lienthong.access.witness import queries
@@ -18,50 +16,14 @@ from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
 from lienthong.storage.pool import Pool, open_pool
 from lienthong.storage.provision import DatabaseDsns
-from lienthong.trust import merkle
-from lienthong.trust.cosign import (
-    Submission,
-    cosignature_times,
-    cosigned,
-    parse_cosigner_key,
-    write_submission,
-)
+from lienthong.trust.cosign import Submission, cosignature_times, cosigned, parse_cosigner_key, write_submission
 from lienthong.trust.keys import generate_ed25519
-from lienthong.trust.note import Checkpoint, VerifierKey, open_checkpoint, sign_checkpoint
+from lienthong.trust.note import Checkpoint, open_checkpoint, sign_checkpoint
 from lienthong.web import install
+from tests.access.growing import ORIGIN, GrowingLog
 
-ORIGIN = "vn.lienthong/nut-so"
 NAME = "vn.lienthong/nut-chung/witness"
 NOW = 1_795_000_000
-
-
-class GrowingLog:
-    """A log in memory whose leaves are numbers; ``fork`` gives one that differs from some leaf on."""
-
-    def __init__(self, key: Ed25519PrivateKey, word: str = "") -> None:
-        self.key = key
-        self.leaves: list[bytes] = []
-        self.word = word
-
-    def grow(self, to: int) -> None:
-        self.leaves += [hashlib.sha256(f"{self.word}{n}".encode()).digest() for n in range(len(self.leaves), to)]
-
-    def node(self, level: int, index: int) -> bytes:
-        return merkle.root_of(self.leaves[index << level : (index + 1) << level])
-
-    def note(self, size: int, origin: str = ORIGIN) -> bytes:
-        self.grow(size)
-        return sign_checkpoint(Checkpoint(origin, size, merkle.root_of(self.leaves[:size])), self.key, origin)
-
-    def submission(self, old: int, size: int) -> bytes:
-        note = self.note(size)
-        proof = merkle.consistency_proof(self.node, old, size) if 0 < old < size else []
-        return write_submission(Submission(old, tuple(proof), note))
-
-    def fork(self, at: int, word: str) -> GrowingLog:
-        other = GrowingLog(self.key, word)
-        other.leaves = self.leaves[:at]
-        return other
 
 
 @pytest.fixture
@@ -78,8 +40,7 @@ def log() -> GrowingLog:
 
 @pytest.fixture
 def witness(pool: Pool, log: GrowingLog) -> Witness:
-    known = {ORIGIN: VerifierKey(ORIGIN, log.key.public_key())}
-    return Witness(pool, generate_ed25519(), NAME, known.get, lambda: NOW)
+    return Witness(pool, generate_ed25519(), NAME, {ORIGIN: log.verifier}.get, lambda: NOW)
 
 
 async def test_a_log_that_grows_is_cosigned_again_and_again(witness: Witness, log: GrowingLog):

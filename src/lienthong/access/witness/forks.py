@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from lienthong.access.witness.queries import Evidence
 from lienthong.errors import Problem
 from lienthong.i18n import T
-from lienthong.trust.merkle import WrongProof, verify_consistency
+from lienthong.trust.merkle import WrongProof, root_at, verify_consistency
 from lienthong.trust.note import Checkpoint, NoteRefused, VerifierKey, open_checkpoint
 from lienthong.trust.tiles import BrokenLog, ReadPath, TileReader
 
@@ -61,7 +61,7 @@ def compare_heads(key: VerifierKey, one: bytes, other: bytes, read: ReadPath) ->
     sizes = (small.size, large.size)
     try:
         tiles = TileReader(read, large.size)
-        proof, beginning = tiles.consistency_proof(small.size), TileReader(read, small.size).root()
+        proof, beginning = tiles.consistency_proof(small.size), root_at(tiles.node, small.size)
         verify_consistency(small.size, large.size, proof, beginning, large.root)
     except BrokenLog as missing:
         return Doubt(small.origin, sizes, str(missing))
