@@ -35,10 +35,12 @@ from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.signed import PeerLink
 from lienthong.node.desk import Desk
+from lienthong.node.halves import HalvesDesk
 from lienthong.node.health import readiness
 from lienthong.node.live import Live
 from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
+from lienthong.node.ownpages import own_pages
 from lienthong.node.prepare import local_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
@@ -140,7 +142,7 @@ class Gateway:
         async def ready() -> tuple[bool, Mapping[str, str]]:
             return await readiness(local)
 
-        return Counter(parts, consumer, descriptions, ask, profile, receipt, ready)
+        return Counter(parts, consumer, descriptions, ask, profile, receipt, ready, pages=own_pages(local))
 
     def _parts(self) -> Parts:
         local, settings, live = self.local, self._settings, self._live
@@ -150,6 +152,7 @@ class Gateway:
             Desk(local.pool, local.directory, keys, link),
             Describer(live.services, live.index.find),
             ProfileOffice(settings, local.pool, live.index, live.services),
+            HalvesDesk(local),
         )
         return Parts(
             settings=settings,

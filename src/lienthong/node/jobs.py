@@ -21,6 +21,7 @@ from lienthong.directory.follow import Follower
 from lienthong.directory.publish import publish_directory
 from lienthong.errors import Problem
 from lienthong.i18n import T
+from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
 from lienthong.node.local import Local, open_local
 from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
@@ -50,6 +51,8 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: follow_directory(local),
         lambda: sweep_nonces(local),
         lambda: carry_again(local),
+        lambda: compare_halves(local),
+        lambda: tell_national(local),
     ]
     if settings.national:
         jobs.append(lambda: publish_versions(local))

@@ -1,4 +1,6 @@
-"""What other nodes may send besides uses: descriptions asked for, agreements negotiated, profiles requested."""
+"""What other nodes may send besides uses: descriptions asked for, agreements negotiated, profiles requested,
+halves of uses compared.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from lienthong.exchange.describe import Describer
 from lienthong.exchange.parts import PeerNotice
 from lienthong.node.desk import NOTICE as AGREEMENTS
 from lienthong.node.desk import Desk
+from lienthong.node.halves import HalvesDesk
 from lienthong.node.profiles import NOTICE as PROFILES
 from lienthong.node.profiles import ProfileOffice
 
@@ -21,6 +24,7 @@ class Notices:
     desk: Desk
     describer: Describer
     profiles: ProfileOffice
+    halves: HalvesDesk
 
     def handlers(self) -> Mapping[str, PeerNotice]:
         """Path below ``/x1/`` to handler."""
@@ -28,4 +32,5 @@ class Notices:
             AGREEMENTS: self.desk.receive,
             DESCRIBE: self.describer.answer,
             PROFILES: self.profiles.issue,
+            **self.halves.handlers(),
         }

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from lienthong.access.gate import Quota
 from lienthong.access.http import log_routes
+from lienthong.access.reconcile.http import reconciliation_routes
 from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
@@ -16,10 +17,12 @@ from lienthong.exchange.listen import serve_app
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
 from lienthong.node.pages import NodePages
+from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.portal.app import create_portal, error_page
+from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.storage.copy import GroupCommit
 from lienthong.tables.http import share_routes
 from lienthong.tables.materialise import Materialiser, Storage
@@ -56,6 +59,8 @@ class PublicWeb:
                 *public_routes(local),
                 *log_routes(local.pool, local.files, local.receipts),
                 *share_routes(self._taking, signer, local.settings.public_url),
+                *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
+                *reconciliation_pages(Pairs(local).page),
                 *create_portal(self._pages),
             ]
         )
