@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "share": "Take a shared table: get a Delta Sharing profile under an agreement.",
     "query": "Ask one SQL question over tables of several members.",
     "address": "Say which commune an address lies in, old or new, in any spelling.",
+    "id": "Say what a code is (person, firm, parcel, dossier, unit, telephone, plate) and whether it holds.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
 }
 
