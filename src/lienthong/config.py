@@ -90,6 +90,11 @@ class Settings:
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest body of a call, either way."""
+    max_stream_bytes: int = 4 * 1024 * 1024 * 1024
+    """Largest answer of a service's back end that is passed on in frames without being held: where the agreement limits
+    no field and the service names no person."""
+    stream_timeout_s: float = 3600.0
+    """Longest time that such an answer may take."""
     max_query_bytes: int = 64 * 1024 * 1024
     """Largest answer to a sub-query."""
     query_timeout_s: float = 20.0

@@ -213,7 +213,7 @@ async def test_a_member_always_reads_back_its_own_data_and_that_is_on_record_too
 async def test_an_error_of_the_provider_can_not_be_imitated_by_a_back_end(two_nodes):
     consumer, provider = two_nodes
 
-    async def imitating(_service, _incoming, _rest):
+    async def imitating(_service, _incoming, _rest, _may_stream):
         body = b'{"type": "urn:lienthong:problem:no-agreement", "detail": "x"}'
         return Answer(403, [(b"content-type", b"application/problem+json")], body)
 

@@ -49,6 +49,19 @@ class Limits:
     """How long an unused link is kept; must be shorter than the server's own keep-alive."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """When an answer is handed over piece by piece instead of whole, and within what limits then."""
+
+    after_bytes: int | None = None
+    """As soon as its body is longer; None: not for its size."""
+    kind: bytes | None = None
+    """As soon as its head bears this Content-Type."""
+    max_body: int | None = None
+    deadline_s: float = 3600.0
+    """From its first pieces to its end."""
+
+
 class PeerUnreachable(Problem):
     """No TCP or TLS connection came about."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
 from lienthong.catalog.models import HttpSource, Service
 from lienthong.errors import Problem
-from lienthong.exchange.answer import Answer, AnswerTooLarge, Headers, PeerTimeout
-from lienthong.exchange.client import HttpClient, Origin
+from lienthong.exchange.answer import Answer, AnswerTooLarge, Headers, PeerTimeout, Spill
+from lienthong.exchange.client import Flow, HttpClient, Origin
 from lienthong.exchange.paths import decoded_path, joined_target, path_matches
 from lienthong.exchange.signed import Incoming
 from lienthong.i18n import T
@@ -99,21 +100,29 @@ class BackendAddressNotValid(Problem):
 class Backend:
     """Forwards calls to back ends; belongs to one event loop."""
 
-    def __init__(self, client: HttpClient, max_body: int) -> None:
-        """``max_body``: most bytes of an answer's body."""
+    def __init__(self, client: HttpClient, max_body: int, spill: Spill | None = None) -> None:
+        """``max_body``: most bytes of an answer's body; ``spill``: from when on an answer may be streamed."""
         self._client = client
         self._max_body = max_body
+        self._spill = spill
         self._origins: dict[tuple[str, str | None], tuple[Origin, bytes]] = {}
 
-    async def call(self, service: Service, incoming: Incoming, rest: bytes) -> Answer:
-        """Forward a message's call.  Raises what ``forward`` raises."""
-        return await self.forward(service, incoming.method, rest, listed(incoming.headers), incoming.body)
+    async def call(self, service: Service, incoming: Incoming, rest: bytes, may_stream: bool) -> Answer | Flow:
+        """Forward a message's call; a large answer as a Flow where it ``may_stream``.  Raises what ``forward`` does."""
+        spill = self._spill if may_stream else None
+        return await self.fetch(service, incoming.method, rest, listed(incoming.headers), incoming.body, spill)
 
     async def forward(self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes) -> Answer:
         """Call the back end of ``service`` with path and query ``rest``; the answer without what is not its own.
 
         Raises PathRefused, EndpointUnknown, ServiceFailed, ServiceTimeout, ServiceAnswerTooLarge.
         """
+        return cast("Answer", await self.fetch(service, method, rest, fields, body, None))
+
+    async def fetch(
+        self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes, spill: Spill | None
+    ) -> Answer | Flow:
+        """As ``forward``; an answer for which ``spill`` holds comes as a Flow, whose reader closes it."""
         source = service.source
         if not isinstance(source, HttpSource):
             raise BackendAddressNotValid(T("{service} has no HTTP back end."), service=service.id)
@@ -121,7 +130,7 @@ class Backend:
         origin, base_path = self._origin(source)
         sent = request_fields(fields)
         try:
-            answer = await self._client.request(
+            answer = await self._client.fetch(
                 origin,
                 method,
                 joined_target(base_path, rest),
@@ -129,6 +138,7 @@ class Backend:
                 body if method in _WITH_BODY else b"",
                 deadline_s=source.timeout_s,
                 max_body=self._max_body,
+                spill=spill,
             )
         except PeerTimeout:
             raise ServiceTimeout(
@@ -151,6 +161,9 @@ class Backend:
                 service=service.id,
                 cause=failure.kind,
             ) from failure
+        if isinstance(answer, Flow):
+            answer.headers = answer_fields(answer.headers)
+            return answer
         return Answer(answer.status, answer_fields(answer.headers), answer.body)
 
     def _origin(self, source: HttpSource) -> tuple[Origin, bytes]:

@@ -13,8 +13,18 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
-from lienthong.exchange.answer import Answer, Headers, Limits, PeerCertificate, PeerClosed, PeerTimeout, PeerUnreachable
+from lienthong.exchange.answer import (
+    Answer,
+    Headers,
+    Limits,
+    PeerCertificate,
+    PeerClosed,
+    PeerTimeout,
+    PeerUnreachable,
+    Spill,
+)
 from lienthong.exchange.link import ASK_OPERATOR, Link, LinkDied, closed_without_answer
 from lienthong.i18n import T
 
@@ -87,6 +97,25 @@ class StreamedAnswer:
             yield piece
 
 
+class Flow(StreamedAnswer):
+    """An answer too large to hold; whoever got it reads it to its end or not, and closes it."""
+
+    __slots__ = ("_client", "_origin")
+
+    def __init__(self, client: HttpClient, origin: Origin, link: Link, answer: Answer) -> None:
+        super().__init__(link, answer)
+        self._client = client
+        self._origin = origin
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of the field ``name`` (lower-case), or None."""
+        return next((value for field, value in self.headers if field == name), None)
+
+    def close(self) -> None:
+        """Let go of the link: it is kept for another exchange when the answer was read to its end, else cut."""
+        self._client.let_go(self._origin, self._link)
+
+
 class HttpClient:
     """Keeps links to other servers and sends requests over them; belongs to one event loop."""
 
@@ -114,15 +143,31 @@ class HttpClient:
         byte of an answer was read; the first attempt may still have been acted on.
         Raises the Problems of ``answer.py``; ValueError when the request itself could not be written as one message.
         """
+        found = await self.fetch(origin, method, target, headers, body, deadline_s=deadline_s, max_body=max_body)
+        return cast("Answer", found)
+
+    async def fetch(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        headers: Headers | MakeHeaders,
+        body: bytes = b"",
+        *,
+        deadline_s: float,
+        max_body: int,
+        spill: Spill | None = None,
+    ) -> Answer | Flow:
+        """As ``request``; an answer for which ``spill`` holds is returned as soon as that is known, to be closed."""
         deadline = asyncio.get_running_loop().time() + deadline_s
         make = headers if callable(headers) else None
         fields = headers() if callable(headers) else headers
         try:
-            return await self._ask(origin, method, target, fields, body, deadline, max_body, fresh=False)
+            return await self._ask(origin, method, target, fields, body, deadline, max_body, spill, fresh=False)
         except LinkDied:
             if make is None:
                 raise closed_without_answer(origin.authority) from None
-        return await self._ask(origin, method, target, make(), body, deadline, max_body, fresh=True)
+        return await self._ask(origin, method, target, make(), body, deadline, max_body, spill, fresh=True)
 
     async def _ask(
         self,
@@ -133,18 +178,22 @@ class HttpClient:
         body: bytes,
         deadline: float,
         max_body: int,
+        spill: Spill | None,
         *,
         fresh: bool,
-    ) -> Answer:
+    ) -> Answer | Flow:
         pool = self._pool(origin)
         message = _head(method, target, pool.authority, fields, len(body)) + body
         link = self._idle(origin, pool, fresh=fresh) or await self._take(origin, deadline, fresh=fresh)
         try:
-            answer = await link.ask(message, head_only=method == "HEAD", max_body=max_body, deadline=deadline)
+            head_only = method == "HEAD"
+            answer = await link.ask(message, head_only=head_only, max_body=max_body, deadline=deadline, spill=spill)
         except asyncio.CancelledError:
             link.abort()
             raise
-        self._give_back(origin, link)
+        if link.streams:
+            return Flow(self, origin, link, answer)
+        self.let_go(origin, link)
         return answer
 
     @asynccontextmanager
@@ -187,7 +236,7 @@ class HttpClient:
             yield StreamedAnswer(link, answer)
         finally:
             if link.reusable and (upload is None or (upload.done() and not upload.exception() and upload.result())):
-                self._give_back(origin, link)
+                self.let_go(origin, link)
             else:
                 link.abort()
                 if upload is not None:
@@ -306,7 +355,8 @@ class HttpClient:
                 pool.open -= 1
                 pool.wake()
 
-    def _give_back(self, origin: Origin, link: Link) -> None:
+    def let_go(self, origin: Origin, link: Link) -> None:
+        """Keep ``link`` for another exchange if it is fit for one, else cut it."""
         pool = self._links.get(link)
         if pool is None or not link.reusable:
             link.abort()

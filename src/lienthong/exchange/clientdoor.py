@@ -6,6 +6,7 @@ error has X-Road's shape; everywhere else problems follow RFC 9457.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import uuid
@@ -26,7 +27,8 @@ from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.listen import read_body
 from lienthong.exchange.metaservices import Metaservices
 from lienthong.exchange.parts import Parts
-from lienthong.exchange.peerdoor import send_answer
+from lienthong.exchange.peerdoor import send_answer, stream_answer
+from lienthong.exchange.pour import Pour
 from lienthong.exchange.provide import UnknownService
 from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, PROBLEM_TYPE
 from lienthong.exchange.xroad import (
@@ -131,7 +133,7 @@ class Arrived:
         return values[-1].decode("latin-1").strip() if values else None
 
 
-Reply = tuple[int, Headers, bytes]
+Reply = tuple[int, Headers, bytes | Pour]
 
 
 class ClientDoor:
@@ -154,7 +156,11 @@ class ClientDoor:
             status, fields, body = await (self._r1(arrived) if xroad else self._other(arrived))
         except Exception as failure:  # the one place where anything of this listener becomes an answer
             status, fields, body = self._failed(failure, headers, xroad=xroad)
-        await send_answer(send, status, fields, body)
+        if isinstance(body, bytes):
+            await send_answer(send, status, fields, body)
+        else:
+            gone = cast("Callable[[], bool]", cast("dict[str, object]", http.get("state", {}))["gone"])
+            await stream_answer(send, status, fields, body, gone)
 
     async def _r1(self, arrived: Arrived) -> Reply:
         call = read_call(arrived.method, arrived.target, arrived.headers, instance=self._parts.settings.instance)
@@ -170,7 +176,7 @@ class ClientDoor:
             if failed is not None:
                 return failed.status, [*failed.headers, (b"lienthong-record", used.record.encode())], failed.body
         fields = answer_headers(answer.headers, call, hash_of(call, arrived.body))
-        return answer.status, [*fields, (b"lienthong-record", used.record.encode())], answer.body
+        return answer.status, [*fields, (b"lienthong-record", used.record.encode())], used.pour or answer.body
 
     async def _use(self, call: XRoadCall, client: Client, arrived: Arrived) -> Used:
         if call.security_server is not None:
@@ -191,7 +197,11 @@ class ClientDoor:
             extra=extra,
             deadline_s=DEADLINE_S,
             max_body=self._parts.settings.max_body_bytes,
+            streams=True,
         )
+        if not self._parts.gate.knows(wish.consumer, call.service):
+            with contextlib.suppress(Problem):  # it may be open data; a node that does not answer is told of below
+                await self._counter.descriptions.service(wish.consumer, call.service)
         try:
             return await self._counter.consumer.use(wish)
         except NoAgreement as refused:

@@ -21,7 +21,10 @@ from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer
 from lienthong.exchange.disclosure import may_be_public, without_unknown_words
 from lienthong.exchange.parts import FindService, Parts
+from lienthong.exchange.pour import CLOSED_REASON, OPENED_REASON, Pour, Receiving
 from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, Exchanged, Message
+from lienthong.exchange.stream import AnswerStream
+from lienthong.trust.messages import Verified
 from lienthong.trust.seal import commitment, new_salt
 
 
@@ -44,6 +47,8 @@ class Wish:
     exchange_id: str | None = None
     deadline_s: float = 60.0
     max_body: int = 16 * 1024 * 1024
+    streams: bool = False
+    """Whether a large answer may come as ``Used.pour``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,16 @@ class Used:
     record: str
     peer_record: str
     exchange_id: str
+    pour: Pour | None = None
+    """Sends the answer's body where it is too large to hold; ``answer`` is then without one, ``record`` the opening."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a streamed answer ended."""
+
+    reason: str
+    stream: AnswerStream
 
 
 def nothing_known(identifier: str) -> Service | None:
@@ -96,8 +111,21 @@ class Consumer:
                 decision = problem.decision
             problem.record = await self._record(wish, use, decision, None, problem)
             raise
-        record = await self._record(wish, use, decision, exchanged, None)
-        return Used(exchanged.answer, decision, record, exchanged.record, use.exchange_id)
+        stream = exchanged.stream
+        try:
+            record = await self._record(wish, use, decision, exchanged, None)
+        except BaseException:
+            if stream is not None:
+                stream.close()
+            raise
+        used = Used(exchanged.answer, decision, record, exchanged.record, use.exchange_id)
+        if stream is None:
+            return used
+
+        async def record_end(reason: str, ended: AnswerStream) -> None:
+            await self._record(wish, use, decision, exchanged, None, End(reason, ended))
+
+        return replace(used, pour=Receiving(stream, record_end).pour)
 
     async def refused(self, wish: Wish, problem: Problem) -> None:
         """Record a wish that was refused before it was carried out, while its question was planned."""
@@ -126,16 +154,26 @@ class Consumer:
             content_type=wish.content_type,
             method=wish.method,
             extra=wish.extra,
+            streams=wish.streams,
         )
         return await self._parts.link.send(
             message, member_of(wish.service), deadline_s=wish.deadline_s, max_body=wish.max_body
         )
 
     async def _record(
-        self, wish: Wish, use: Use, decision: Decision | None, exchanged: Exchanged | None, problem: Problem | None
+        self,
+        wish: Wish,
+        use: Use,
+        decision: Decision | None,
+        exchanged: Exchanged | None,
+        problem: Problem | None,
+        end: End | None = None,
     ) -> str:
         salt = new_salt()
         outcome, reason = outcome_of(exchanged, problem)
+        if exchanged is not None and exchanged.stream is not None:
+            reason = end.reason if end else OPENED_REASON
+            outcome = "permitted" if reason in (OPENED_REASON, CLOSED_REASON) else "failed"
         purpose = decision.purpose if decision and decision.purpose else use.purpose
         if exchanged is None:
             snapshot = self._parts.snapshot()
@@ -178,7 +216,18 @@ class Consumer:
                 bytes=len(answer.body),
                 peer_record=exchanged.record,
             )
-            detail["messages"] = self._evidence(wish, exchanged)
+            response: Verified | None = exchanged.response
+            if end is not None:
+                closed = end.stream.closed
+                response = closed.response if closed else None
+                record = replace(
+                    record,
+                    response_signature_digest=digest(response.raw) if response else None,
+                    body_digest=f"sha-256:{end.stream.digest.hex()}",
+                    bytes=end.stream.size_bytes,
+                    peer_record=closed.record if closed else None,
+                )
+            detail["messages"] = self._evidence(wish, exchanged, response)
         known = self._parts.repeats.counted(record, time.monotonic())
         if known is not None:
             return known
@@ -186,18 +235,18 @@ class Consumer:
         self._parts.repeats.wrote(record, named, time.monotonic())
         return named
 
-    def _evidence(self, wish: Wish, exchanged: Exchanged) -> dict[str, object]:
+    def _evidence(self, wish: Wish, exchanged: Exchanged, response: Verified | None) -> dict[str, object]:
         local = self._parts.keys[member_of(wish.consumer)]
-        owner = self._parts.snapshot().key(exchanged.response.keyid)
-        return {
-            "request": message_evidence(exchanged.request.base, exchanged.request.raw, local.keyid, dict(local.jwk)),
-            "response": message_evidence(
-                exchanged.response.base,
-                exchanged.response.raw,
-                exchanged.response.keyid,
-                dict(owner[0].jwk) if owner else {},
-            ),
+        request = exchanged.request
+        messages: dict[str, object] = {
+            "request": message_evidence(request.base, request.raw, local.keyid, dict(local.jwk))
         }
+        if response is not None:
+            owner = self._parts.snapshot().key(response.keyid)
+            messages["response"] = message_evidence(
+                response.base, response.raw, response.keyid, dict(owner[0].jwk) if owner else {}
+            )
+        return messages
 
 
 def outcome_of(exchanged: Exchanged | None, problem: Problem | None) -> tuple[Outcome, str | None]:

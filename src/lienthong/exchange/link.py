@@ -23,6 +23,7 @@ from lienthong.exchange.answer import (
     PeerClosed,
     PeerClosedAfterHandshake,
     PeerTimeout,
+    Spill,
 )
 from lienthong.i18n import T
 
@@ -61,7 +62,8 @@ class Link(asyncio.Protocol):
         self._waiter: asyncio.Future[Answer] | None = None
         self._reset(head_only=False, max_body=None, streamed=False)
 
-    def _reset(self, *, head_only: bool, max_body: int | None, streamed: bool) -> None:
+    def _reset(self, *, head_only: bool, max_body: int | None, streamed: bool, spill: Spill | None = None) -> None:
+        self._spill = spill
         self._head_only = head_only
         self._max_body = max_body
         self._streamed = streamed
@@ -91,15 +93,28 @@ class Link(asyncio.Protocol):
         """Whether the last exchange left the link fit for another."""
         return self._complete and self._keep_alive and not self.closed and not self._transport.is_closing()
 
+    @property
+    def streams(self) -> bool:
+        """Whether the answer delivered was its head only, and ``piece`` gives the rest."""
+        return self._streamed
+
     def ask(
-        self, request: bytes, *, head_only: bool, max_body: int | None, deadline: float, streamed: bool = False
+        self,
+        request: bytes,
+        *,
+        head_only: bool,
+        max_body: int | None,
+        deadline: float,
+        streamed: bool = False,
+        spill: Spill | None = None,
     ) -> asyncio.Future[Answer]:
         """Send ``request`` (head, or head and body) and return the future of its answer.
 
         ``deadline`` is a time of the event loop.  A streamed answer comes as soon as its head is read, with an empty
-        body; ``piece`` then gives the rest.  Fails with LinkDied or a Problem of ``answer.py``.
+        body; ``piece`` then gives the rest; ``spill`` says when an answer becomes one on the way.  Fails with LinkDied
+        or a Problem of ``answer.py``.
         """
-        self._reset(head_only=head_only, max_body=max_body, streamed=streamed)
+        self._reset(head_only=head_only, max_body=max_body, streamed=streamed, spill=spill)
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         self._deadline = deadline
@@ -262,6 +277,9 @@ class Link(asyncio.Protocol):
             return
         bodiless = status in (204, 304)
         self._until_eof = not bodiless and not self._chunked and self._length is None
+        spill = self._spill
+        if spill is not None and not bodiless and self._spills(spill, self._length):
+            self._become_stream(spill)
         if self._length is not None and self._max_body is not None and int(self._length) > self._max_body:
             self._too_large()
         if self._streamed:
@@ -273,6 +291,11 @@ class Link(asyncio.Protocol):
         if self._head_only:
             self._refuse(T("The answer of {peer} is longer than it says."))
         self._body_bytes += len(body)
+        spill = self._spill
+        if spill is not None and spill.after_bytes is not None and self._body_bytes > spill.after_bytes:
+            self._become_stream(spill)
+            self._held_bytes = self._body_bytes - len(body)
+            self._deliver(Answer(self._status, self._headers, b""))
         if self._max_body is not None and self._body_bytes > self._max_body:
             self._too_large()
         self._pieces.append(body)
@@ -286,6 +309,20 @@ class Link(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if not self._in_head:
             self._complete = True
+
+    def _spills(self, spill: Spill, length: bytes | None) -> bool:
+        """Whether the answer's head alone says that it is to be streamed."""
+        if spill.kind is not None and (b"content-type", spill.kind) in self._headers:
+            return True
+        return spill.after_bytes is not None and length is not None and int(length) > spill.after_bytes
+
+    def _become_stream(self, spill: Spill) -> None:
+        self._spill = None
+        self._streamed = True
+        self._max_body = spill.max_body
+        self._deadline = self._loop.time() + spill.deadline_s
+        self._disarm()
+        self._arm()
 
     # -- ends
 

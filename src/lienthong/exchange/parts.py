@@ -15,6 +15,7 @@ from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.exchange.answer import Answer
+from lienthong.exchange.client import Flow
 from lienthong.exchange.signed import Incoming, LocalKey, PeerLink
 from lienthong.tables.read import TableReader
 
@@ -37,8 +38,8 @@ class SubqueryAnswer:
 
 AnswerSubquery = Callable[[Service, str, Decision], Awaitable[SubqueryAnswer]]
 """Runs the text of a sub-query under a decision."""
-CallBackend = Callable[[Service, Incoming, bytes], Awaitable[Answer]]
-"""Forwards a call to a service's HTTP back end."""
+CallBackend = Callable[[Service, Incoming, bytes, bool], Awaitable[Answer | Flow]]
+"""Forwards a call to a service's HTTP back end; the last argument says whether its answer may be streamed."""
 AcceptRule = Callable[[Decision, str, str], Awaitable[None]]
 """Told of every permitted use (decision, consumer's member, exchange id), so that the first one under an agreement by
 rule is noted as its acceptance before anything leaves."""

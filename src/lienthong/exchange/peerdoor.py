@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-import orjson
 import structlog
 
 from lienthong.errors import Problem
+from lienthong.exchange.answer import Headers
 from lienthong.exchange.listen import read_body
+from lienthong.exchange.pour import Pour, sender
 from lienthong.exchange.provide import PeerAnswer, PeerRequest, Provider, problem_done
 
 if TYPE_CHECKING:
@@ -44,7 +46,11 @@ class PeerDoor:
         except Exception as failed:
             log.error("peer.failed", error=type(failed).__name__, exc_info=failed)
             answer = plain_problem(Problem("The node met an error that it does not know."))
-        await send_answer(send, answer.status, answer.headers, answer.body)
+        if answer.pour is None:
+            await send_answer(send, answer.status, answer.headers, answer.body)
+        else:
+            gone = cast("Callable[[], bool]", state["gone"])
+            await stream_answer(send, answer.status, answer.headers, answer.pour, gone)
 
 
 def plain_problem(problem: Problem) -> PeerAnswer:
@@ -56,13 +62,25 @@ def plain_problem(problem: Problem) -> PeerAnswer:
     return PeerAnswer(done.status, headers, done.body)
 
 
-async def send_answer(send: ASGISendCallable, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def send_answer(send: ASGISendCallable, status: int, headers: Headers, body: bytes) -> None:
     """Send a whole answer with its length."""
     fields = [*headers, (b"content-length", str(len(body)).encode("ascii"))]
     await send({"type": "http.response.start", "status": status, "headers": fields, "trailers": False})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def json_body(value: object) -> bytes:
-    """``value`` as JSON bytes."""
-    return orjson.dumps(value)
+async def stream_answer(
+    send: ASGISendCallable, status: int, headers: Headers, pour: Pour, gone: Callable[[], bool]
+) -> None:
+    """Send a body in pieces; when it can not be brought to its end, the connection is cut: it must not look whole."""
+
+    async def send_body(piece: bytes) -> None:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
+    try:
+        await pour(sender(send_body, gone))
+    except Problem as problem:
+        log.warning("stream.broken", kind=problem.kind)
+        return  # an answer left unfinished is cut by the listener
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,8 +1,8 @@
 """The server side of one connection: parser, request guard, turns of an ASGI application, the peer's certificate.
 
 Promises: after a refusal nothing more is read; no request already accepted loses its own answer to the refusal of one
-behind it; ``scope["state"]`` holds ``peer`` (SHA-256 of the client's certificate in hex, or None) and ``target``
-(path and query as they were sent).
+behind it; ``scope["state"]`` holds ``peer`` (SHA-256 of the client's certificate in hex, or None), ``target``
+(path and query as they were sent) and ``gone`` (asked by a streaming application: whether the client has left).
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
             "raw_path": path,
             "query_string": query,
             "headers": self._headers,
-            "state": {"peer": self.peer, "target": self._url},
+            "state": {"peer": self.peer, "target": self._url, "gone": self._transport.is_closing},
         }
         keep_alive = parser.should_keep_alive() and not self.served.stopping
         # check_head has let through no other expectation than 100-continue.

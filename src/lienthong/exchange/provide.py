@@ -23,8 +23,11 @@ from lienthong.directory.models import member_of
 from lienthong.errors import Problem, Side
 from lienthong.exchange.answer import Headers
 from lienthong.exchange.backend import listed
+from lienthong.exchange.client import Flow
 from lienthong.exchange.disclosure import PREFIX, may_be_public, without_unknown_words
+from lienthong.exchange.frames import FRAMES_FIELD, FRAMES_TYPE, Sealing
 from lienthong.exchange.parts import Parts
+from lienthong.exchange.pour import CLOSED_REASON, NOTHING_DIGEST, OPENED_REASON, Pour, Pouring
 from lienthong.exchange.project import limited, parsed, selected
 from lienthong.exchange.signed import (
     JSON_TYPE,
@@ -40,7 +43,7 @@ from lienthong.exchange.signed import (
 from lienthong.i18n import T
 from lienthong.tables.models import View
 from lienthong.tables.page import page_json, wanted_from_call
-from lienthong.trust.digest import content_digest
+from lienthong.trust.digest import content_digest, content_digest_field
 from lienthong.trust.seal import commitment, new_salt
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
@@ -92,6 +95,8 @@ class PeerAnswer:
     status: int
     headers: Headers
     body: bytes
+    pour: Pour | None = None
+    """Sends the body of an answer in frames, piece by piece; ``body`` is then empty."""
 
 
 @dataclass(slots=True)
@@ -108,6 +113,8 @@ class Done:
     """Whom the answer is about: kind and identifier, in clear; only commitments reach the record."""
     note: str | None = None
     """What the record of a permitted use says beside it."""
+    flow: Flow | None = None
+    """The body, where it is too large to hold; it is closed by whoever releases it."""
 
 
 Do = Callable[[Service, Decision, Incoming, bytes], Awaitable[Done]]
@@ -180,6 +187,8 @@ class Provider:
             outcome = "refused" if isinstance(problem, Refused) or problem.status < 500 else "failed"
             reason = problem.kind
             done = problem_done(problem)
+        if done.flow is not None:
+            return await self._opened(use, incoming, local, decision, done, done.flow)
         return await self._recorded(use, incoming, local, decision, done, outcome, reason)
 
     async def _recorded(
@@ -214,6 +223,42 @@ class Provider:
         await self._parts.writer.append_leaf(leaf, named, detail)
         self._parts.repeats.wrote(record, named.hex(), time.monotonic())
         return PeerAnswer(done.status, headers + listed(sealing), done.body)
+
+    async def _opened(
+        self, use: Use, incoming: Incoming, local: LocalKey, decision: Decision | None, done: Done, flow: Flow
+    ) -> PeerAnswer:
+        """An answer in frames: its opening is on record before its first byte leaves, its end before the last frame."""
+
+        async def record(reason: str, body_digest: bytes, size_bytes: int) -> Sealing:
+            salt = new_salt()
+            outcome: Outcome = "permitted" if reason in (OPENED_REASON, CLOSED_REASON) else "failed"
+            written = replace(
+                self._record(use, incoming, decision, done, salt),
+                outcome=outcome,
+                reason=reason,
+                body_digest=f"sha-256:{body_digest.hex()}",
+                bytes=size_bytes,
+            )
+            leaf = write_record(written)
+            named = record_hash(leaf)
+            signed, sealing = sealed_answer(
+                done.status, content_digest_field(body_digest), named.hex(), incoming, local
+            )
+            response = message_evidence(signed.base, signed.raw, local.keyid, dict(local.jwk))
+            messages = {"request": self._request_evidence(incoming)}
+            if outcome == "permitted":
+                messages["response"] = response
+            await self._parts.writer.append_leaf(leaf, named, self._detail(incoming, salt) | {"messages": messages})
+            return Sealing(sealing, [])
+
+        try:
+            opening = await record(OPENED_REASON, NOTHING_DIGEST, 0)
+        except BaseException:
+            flow.close()
+            raise
+        fields: Headers = [(b"content-type", done.content_type.encode("latin-1")), *done.headers]
+        pouring = Pouring(flow, replace(opening, headers=fields), record)
+        return PeerAnswer(done.status, [(b"content-type", FRAMES_TYPE.encode("ascii"))], b"", pouring.pour)
 
     async def _not_served(self, use: Use, incoming: Incoming) -> UnknownService:
         """The problem of a message to a member that this node does not act for, once it is on record.
@@ -279,10 +324,13 @@ class Provider:
     async def _call(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
         if service.kind == "table":
             return await self._read_table(service, decision, incoming, rest)
-        answer = await self._parts.call_backend(service, incoming, rest)
+        is_limited = decision.fields is not None or bool(decision.masks)
+        may_stream = not service.personal and not is_limited and incoming.headers.get(FRAMES_FIELD) == "1"
+        answer = await self._parts.call_backend(service, incoming, rest, may_stream)
         kind = (answer.header(b"content-type") or b"application/octet-stream").decode("latin-1")
         headers = [field for field in answer.headers if field[0] != b"content-type"]
-        is_limited = decision.fields is not None or bool(decision.masks)
+        if isinstance(answer, Flow):
+            return Done(answer.status, b"", kind, headers, flow=answer)
         if is_limited or (service.personal and answer.status >= 300):
             headers = [field for field in headers if field[0] in FIELDS_THAT_TELL_NOTHING]
         if answer.status >= 300:

@@ -10,7 +10,7 @@ import base64
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar, cast, get_args
 
@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId, Node, SystemId, member_of, read_system_id
 from lienthong.errors import Problem, Side
-from lienthong.exchange.answer import Answer, Headers
-from lienthong.exchange.client import HttpClient
+from lienthong.exchange.answer import Answer, Headers, Spill
+from lienthong.exchange.client import Flow, HttpClient
+from lienthong.exchange.frames import FRAMES_FIELD, FRAMES_TYPE
 from lienthong.exchange.peer import PeerOrigins
+from lienthong.exchange.stream import AnswerStream, open_stream
 from lienthong.i18n import T
-from lienthong.trust.digest import content_digest, verify_content_digest
+from lienthong.trust.digest import check_content_digest, content_digest, verify_content_digest
 from lienthong.trust.keys import PublicKey
 from lienthong.trust.messages import (
     ABSENT,
@@ -116,6 +118,8 @@ class Message:
     """The method of the call itself; the message is always a POST."""
     extra: Mapping[str, str] | None = None
     """Further fields of the call (X-Road's and the caller's own), lower-case names."""
+    streams: bool = False
+    """Whether the asking side takes a large answer in frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,8 @@ class Exchanged:
     response: Verified
     record: str
     """Hash of the provider's record, hexadecimal."""
+    stream: AnswerStream | None = None
+    """The body, where it comes in frames: ``answer`` is then without one, and ``record`` that of the opening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,10 @@ class PeerLink:
         snapshot: Callable[[], Snapshot],
         keys: Mapping[MemberId, LocalKey],
         origins: PeerOrigins,
+        stream: Spill | None = None,
     ) -> None:
+        """``stream``: limits of an answer in frames."""
+        self._spill = replace(stream or Spill(), after_bytes=None, kind=FRAMES_TYPE.encode("ascii"))
         self._client = client
         self._snapshot = snapshot
         self._keys = keys
@@ -191,7 +200,7 @@ class PeerLink:
             sent.append((signed, nonce))
             return headers
 
-        answer = await self._client.request(
+        answer = await self._client.fetch(
             self._origins.origin(node.peer_url, node.tls_sha256),
             "POST",
             message.target,
@@ -199,10 +208,26 @@ class PeerLink:
             message.body,
             deadline_s=deadline_s,
             max_body=max_body,
+            spill=self._spill if message.streams else None,
         )
         signed, nonce = sent[-1]
-        verified, record = proven(answer, signed, nonce, provider, snapshot)
-        return Exchanged(signed, local.keyid, answer, verified, record)
+
+        def prove(status: int, fields: Mapping[str, str], body_digest: str) -> Verified:
+            return proven_fields(status, fields, body_digest, signed, nonce, provider, snapshot)
+
+        if isinstance(answer, Flow):
+            try:
+                opened = await open_stream(answer, prove)
+                first = Answer(answer.status, opened.headers, b"")
+                return Exchanged(signed, local.keyid, first, opened.response, opened.record, opened.stream)
+            except BaseException:
+                answer.close()
+                raise
+        if answer.header(b"signature") is None:
+            raise _unsigned(answer)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+        verified = prove(answer.status, headers, content_digest(answer.body))
+        return Exchanged(signed, local.keyid, answer, verified, headers["lienthong-record"])
 
 
 def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[Headers, Signed, str]:
@@ -220,6 +245,8 @@ def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[He
     }
     if message.extra:
         fields |= message.extra
+    if message.streams:
+        fields[FRAMES_FIELD] = "1"
     nonce = base64.urlsafe_b64encode(os.urandom(16))[:22].decode("ascii")
     signed = sign_request(
         local.key,
@@ -236,29 +263,34 @@ def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[He
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()], signed, nonce
 
 
-def proven(answer: Answer, request: Signed, nonce: str, provider: MemberId, snapshot: Snapshot) -> tuple[Verified, str]:
-    """Check that ``answer`` is the provider's, whole, and made for ``request``; returns proof and record hash."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-    if "signature" not in headers:
-        raise _unsigned(answer)
+def proven_fields(
+    status: int,
+    headers: Mapping[str, str],
+    body_digest: str,
+    request: Signed,
+    nonce: str,
+    provider: MemberId,
+    snapshot: Snapshot,
+) -> Verified:
+    """Check that a signed answer is the provider's, over a body with ``body_digest``, and made for ``request``."""
     try:
         verified = verify_response(
             lambda keyid: _member_key(snapshot, keyid, provider),
-            status=answer.status,
+            status=status,
             headers=headers,
             request_signature_header=request.signature,
             nonce=nonce,
             now=int(time.time()),
         )
-        verify_content_digest(headers["content-digest"], answer.body)
-    except Problem as broken:
+        check_content_digest(headers["content-digest"], body_digest)
+    except Problem as wrong:
         raise AnswerNotProven(
             T("The answer of {member} was withheld: {why}"),
             mend=T("Tell the provider's operator; nothing of the answer was passed on."),
             member=provider,
-            why=str(broken),
-        ) from broken
-    return verified, headers["lienthong-record"]
+            why=str(wrong),
+        ) from wrong
+    return verified
 
 
 def authenticate(

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -22,6 +23,7 @@ from lienthong.agreements.rules import accept_rule
 from lienthong.config import Settings
 from lienthong.directory.models import SystemId
 from lienthong.errors import Problem
+from lienthong.exchange.answer import Spill
 from lienthong.exchange.backend import Backend
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.clientdoor import ClientDoor, Counter
@@ -55,6 +57,8 @@ from lienthong.tables.sandbox import Sandbox
 log = structlog.get_logger("lienthong.gateway")
 TRUST_LOOK_S = 0.5
 REPEATS_LOOK_S = 5.0
+STREAM_ABOVE_BYTES = 1024 * 1024
+"""Answers of back ends above it go in frames."""
 
 
 class Gateway:
@@ -73,6 +77,7 @@ class Gateway:
         self._sandbox = Sandbox(sandbox_socket(local.settings))
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Listener] = []
+        self._descriptions: Descriptions | None = None
         file, key, password = tls_files(local.settings, local.keyring)
         self._own = OwnCertificate(file, key, password)
         self._trust = PeerTrust(self._own, ())
@@ -90,7 +95,7 @@ class Gateway:
         await self._live.start()
         self._renew_trust()
         parts = self._parts()
-        descriptions = Descriptions(parts.link)
+        self._descriptions = descriptions = Descriptions(parts.link)
         provider, consumer = Provider(parts), Consumer(parts, descriptions.at_hand)
         questions = Questions(parts, consumer, self._sandbox, Planner(self._sandbox), descriptions)
         door = ClientDoor(self._counter(parts, consumer, questions, descriptions))
@@ -147,7 +152,10 @@ class Gateway:
     def _parts(self) -> Parts:
         local, settings, live = self.local, self._settings, self._live
         keys = local_keys(settings, local.keyring)
-        link = PeerLink(self._client, local.directory.snapshot, keys, self._origins)
+        stream = Spill(STREAM_ABOVE_BYTES, max_body=settings.max_stream_bytes, deadline_s=settings.stream_timeout_s)
+        # Frames add five bytes to each piece, and pieces may be small.
+        framed = replace(stream, max_body=2 * settings.max_stream_bytes)
+        link = PeerLink(self._client, local.directory.snapshot, keys, self._origins, framed)
         notices = Notices(
             Desk(local.pool, local.directory, keys, link),
             Describer(live.services, live.index.find),
@@ -158,7 +166,7 @@ class Gateway:
             settings=settings,
             snapshot=local.directory.snapshot,
             keys=keys,
-            gate=Gate(live.index.find, local.directory.snapshot),
+            gate=Gate(live.index.find, local.directory.snapshot, is_open=self._is_open),
             writer=self._writer,
             repeats=self._repeats,
             seen=self._seen,
@@ -167,10 +175,17 @@ class Gateway:
             services=live.services,
             tables=TableReader(self._sources, file_rows(self._sandbox)),
             answer_subquery=Subqueries(self._sandbox, Restrictor(self._sandbox), self._sources, settings).answer,
-            call_backend=Backend(self._client, settings.max_body_bytes).call,
+            call_backend=Backend(self._client, settings.max_body_bytes, stream).call,
             notices=notices.handlers(),
             accept_rule=self._accept_rule,
         )
+
+    def _is_open(self, identifier: str) -> bool:
+        """Whether a service is open data: our own, or another member's as it was last described to us."""
+        service = self._live.service(identifier)
+        if service is None and self._descriptions is not None:
+            service = self._descriptions.at_hand(identifier)
+        return service is not None and service.sharing == "open" and not service.personal
 
     async def _accept_rule(self, decision: Decision, member: str, exchange_id: str) -> None:
         """Note the first use of an agreement by rule as its acceptance."""

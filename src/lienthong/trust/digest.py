@@ -33,7 +33,12 @@ def verify_content_digest(field: str, body: bytes) -> None:
 
     The profile allows one algorithm and one spelling, so the field is compared, not parsed.
     """
-    if field != content_digest(body):
+    check_content_digest(field, content_digest(body))
+
+
+def check_content_digest(field: str, computed: str) -> None:
+    """Raise DigestMismatch unless ``field`` is exactly the field ``computed`` from the body that passed."""
+    if field != computed:
         raise DigestMismatch(
             T("The body does not match the Content-Digest field."),
             mend=T("Send Content-Digest with the one member sha-256, computed over the octets of the body."),
