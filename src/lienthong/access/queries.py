@@ -99,7 +99,7 @@ async def waiting_records(db: AsyncConnection, after: Head, limit: int) -> list[
               FROM record
              WHERE (tx, seq) > (%(tx)s::xid8, %(seq)s)
                AND tx < pg_snapshot_xmin(pg_current_snapshot())
-             ORDER BY tx, seq
+             ORDER BY record.tx, seq  -- not the text of the same name: "1000" stands before "999"
              LIMIT %(limit)s
             """,
             {"tx": after.tx, "seq": after.seq, "limit": limit},
