@@ -10,7 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lienthong.storage.objects import ObjectStore
-from lienthong.trust.note import VerifierKey, open_checkpoint
+from lienthong.trust import merkle
+from lienthong.trust.note import Checkpoint, VerifierKey, open_checkpoint
 from lienthong.trust.proof import write_proof
 from lienthong.trust.tiles import TileReader
 
@@ -19,11 +20,21 @@ KEY_FILE = "key"
 """The log's verifier key beside its files: handy for a copy, but only the directory says whose key it is."""
 
 
-class LogFiles:
-    """Reads one log folder; ``store`` holds ``checkpoint`` and ``tile/...``."""
+SIGNED_FILE = "signed-checkpoint"
+"""The checkpoint signed last, kept apart from what readers copy: it shows when the log's folder was put back."""
 
-    def __init__(self, folder: Path, origin: str, public_key: Ed25519PublicKey) -> None:
+
+class LogFiles:
+    """Reads one log folder; ``store`` holds ``checkpoint`` and ``tile/...``.
+
+    ``kept`` is where the node keeps the checkpoint it signed last (None: not at all).
+    """
+
+    def __init__(
+        self, folder: Path, origin: str, public_key: Ed25519PublicKey, kept: ObjectStore | None = None
+    ) -> None:
         self.store = ObjectStore(folder)
+        self._kept = kept
         self.origin = origin
         self.public_key = public_key
         self.verifier_key = str(VerifierKey(origin, public_key))
@@ -34,6 +45,23 @@ class LogFiles:
         if note is None:
             return 0
         return open_checkpoint(note, self.origin, self.public_key, self.origin).size
+
+    def keep_signed(self, note: bytes) -> None:
+        """Keep the checkpoint just signed, before anybody sees it."""
+        if self._kept is not None:
+            self._kept.put(SIGNED_FILE, note)
+
+    def last_signed(self) -> bytes | None:
+        """The checkpoint signed last, as kept."""
+        return self._kept.get(SIGNED_FILE) if self._kept is not None else None
+
+    def opened(self, note: bytes) -> Checkpoint:
+        """The checkpoint in a note of this very log; raises NoteRefused."""
+        return open_checkpoint(note, self.origin, self.public_key, self.origin)
+
+    def root_at(self, size: int, of: int) -> bytes:
+        """The root over the first ``size`` leaves of a log of ``of`` leaves, from its tiles; raises BrokenLog."""
+        return merkle.root_at(TileReader(self.store.get, of).node, size)
 
     def proof(self, index: int, size: int, note: bytes) -> str:
         """``tlog-proof`` of the leaf at ``index`` against the checkpoint ``note`` of ``size`` leaves."""

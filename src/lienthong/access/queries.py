@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -59,6 +60,10 @@ class Head:
     tx: str
     seq: int
     size: int
+    epoch: int = 0
+    """Number of the sequencer that last took the lock."""
+    recovery: str | None = None
+    """Why nothing may be signed; None in good order."""
 
 
 RECENT = """
@@ -80,10 +85,24 @@ async def take_sequencer_lock(db: AsyncConnection) -> bool:
     return bool(row and row[0])
 
 
+async def raise_epoch(db: AsyncConnection) -> int:
+    """Shut out every sequencer before this one; returns the new one's number."""
+    cursor = await db.execute("UPDATE sequenced SET epoch = epoch + 1 RETURNING epoch")
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError("the table sequenced lost its one row")
+    return int(row[0])
+
+
 async def head(db: AsyncConnection) -> Head:
-    """Where the sequencer stopped."""
+    """Where the sequencer stopped; nobody else can move it before this transaction ends."""
     async with db.cursor(row_factory=class_row(Head)) as cursor:
-        await cursor.execute("SELECT tx::text AS tx, seq, size FROM sequenced")
+        await cursor.execute(
+            """
+            SELECT tx::text AS tx, seq, size, epoch, (SELECT cause FROM log_recovery) AS recovery
+              FROM sequenced FOR UPDATE
+            """
+        )
         found = await cursor.fetchone()
     if found is None:
         raise LookupError("the table sequenced lost its one row")
@@ -193,6 +212,25 @@ async def entries_of_exchange(db: AsyncConnection, exchange_id: str) -> list[Ent
     async with db.cursor(row_factory=class_row(Entry)) as cursor:
         await cursor.execute(OF_EXCHANGE, {"id": exchange_id})
         return await cursor.fetchall()
+
+
+async def set_recovery(db: AsyncConnection, cause: str, facts: str) -> None:
+    """Note why nothing may be signed; what was noted first stays."""
+    await db.execute(
+        "INSERT INTO log_recovery (cause, facts) VALUES (%s, %s::jsonb) ON CONFLICT (one) DO NOTHING", (cause, facts)
+    )
+
+
+async def recovery_row(db: AsyncConnection) -> tuple[datetime, str, dict[str, Any]] | None:
+    """Since when, why and with which facts nothing may be signed; None in good order."""
+    cursor = await db.execute("SELECT since, cause, facts FROM log_recovery")
+    row = await cursor.fetchone()
+    return (row[0], row[1], row[2]) if row else None
+
+
+async def clear_recovery(db: AsyncConnection) -> None:
+    """Let the log be signed again."""
+    await db.execute("DELETE FROM log_recovery")
 
 
 async def counts(db: AsyncConnection) -> list[tuple[str, str, str, int]]:

@@ -6,16 +6,20 @@ A receipt is what anybody concerned checks without trusting this node; it holds 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import ClassVar, cast
 
 import orjson
 
 from lienthong.access import queries
 from lienthong.access.log import LogFiles
+from lienthong.access.witness.policy import Policy, no_policy
+from lienthong.access.witness.queries import best_checkpoint
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.storage.pool import Connection
+from lienthong.trust.cosign import cosignature_times, cosigned
 from lienthong.trust.seal import Seal
 
 RECEIPT_FORMAT = 1
@@ -38,6 +42,8 @@ class ReceiptMaker:
     log: LogFiles
     seal: Seal
     synthetic: bool
+    policy: Callable[[], Policy] = field(default=no_policy)
+    """Which witnesses readers of this log ask for."""
 
     async def receipt(self, db: Connection, hash_hex: str, *, to_owner: bool = False) -> dict[str, object]:
         """The receipt of the record with this hash; ``proof`` is None until a checkpoint covers the record.
@@ -51,6 +57,8 @@ class ReceiptMaker:
             raise _missing(hash_hex)
         detail = self._detail(stored)
         shown = to_owner or detail.get("public") is True
+        policy = self.policy()
+        note = await self._covering(db, stored, policy)
         return {
             "format": RECEIPT_FORMAT,
             "node": self.node,
@@ -60,16 +68,26 @@ class ReceiptMaker:
             "messages": _shown_messages(detail.get("messages")) if shown else None,
             "withheld": None if shown or "messages" not in detail else "messages",
             "log": {"origin": self.log.origin, "key": self.log.verifier_key},
-            "proof": await self.proof(db, stored),
+            "witnesses": policy.stated() | {"cosigned": _cosigners(note, policy)},
+            "proof": self._proof(stored, note),
         }
 
     async def proof(self, db: Connection, stored: queries.Stored) -> str | None:
-        """The ``tlog-proof`` text against the newest checkpoint, or None while none covers the record."""
-        newest = await queries.newest_checkpoint(db)
-        if stored.idx is None or newest is None or newest[0] <= stored.idx:
+        """The ``tlog-proof`` text of a record, or None while no checkpoint covers it."""
+        return self._proof(stored, await self._covering(db, stored, self.policy()))
+
+    async def _covering(self, db: Connection, stored: queries.Stored, policy: Policy) -> bytes | None:
+        """The newest checkpoint over the record that enough witnesses cosigned, else the newest; None before any."""
+        if stored.idx is None:
             return None
-        size, _, note = newest
-        return self.log.proof(stored.idx, size, note)
+        best = await best_checkpoint(db, policy.names, policy.threshold, above=stored.idx)
+        return cosigned(bytes(best.note), best.lines) if best else None
+
+    def _proof(self, stored: queries.Stored, note: bytes | None) -> str | None:
+        """The ``tlog-proof`` text against the checkpoint ``note``, or None while none covers the record."""
+        if stored.idx is None or note is None:
+            return None
+        return self.log.proof(stored.idx, self.log.opened(note).size, note)
 
     def _detail(self, stored: queries.Stored) -> dict[str, object]:
         if stored.detail is None:
@@ -85,6 +103,10 @@ def message_evidence(base: bytes, signature: bytes, keyid: str, jwk: dict[str, s
         "keyid": keyid,
         "jwk": jwk,
     }
+
+
+def _cosigners(note: bytes | None, policy: Policy) -> list[str]:
+    return sorted(cosignature_times(note, [site.key for site in policy.witnesses])) if note else []
 
 
 def _shown_messages(kept: object) -> dict[str, object] | None:

@@ -6,7 +6,7 @@ later; the leaf stays for ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 
@@ -17,12 +17,18 @@ from lienthong.trust.seal import Seal
 COLUMNS = ("hash", "leaf", "detail")
 
 
+def _never() -> None:
+    """Everything may be recorded."""
+
+
 class RecordWriter:
     """Appends records by group commit; safe to share among all tasks of a process."""
 
-    def __init__(self, commit: GroupCommit, seal: Seal) -> None:
+    def __init__(self, commit: GroupCommit, seal: Seal, refuse: Callable[[], None] = _never) -> None:
+        """``refuse`` raises a Problem while nothing may be recorded (the log is in recovery)."""
         self._commit = commit
         self._seal = seal
+        self._refuse = refuse
 
     async def append(self, record: Record, detail: Mapping[str, object] | None = None) -> bytes:
         """Write ``record`` and return its 32-byte hash once it is on disk.
@@ -36,5 +42,6 @@ class RecordWriter:
 
     async def append_leaf(self, leaf: bytes, named: bytes, detail: Mapping[str, object] | None) -> None:
         """Write a leaf whose hash the caller already signed into a message."""
+        self._refuse()
         sealed = self._seal.encrypt(orjson.dumps(detail), named) if detail else None
         await self._commit.append((named, leaf, sealed))

@@ -24,7 +24,7 @@ CREATE TABLE witness_seen (
 
 -- As a log: what witnesses said of this node's checkpoints.
 CREATE TABLE cosignature (
-    size    bigint NOT NULL REFERENCES checkpoint,
+    size    bigint NOT NULL,
     witness text NOT NULL,
     line    text NOT NULL,
     at      timestamptz NOT NULL DEFAULT now(),
@@ -41,7 +41,7 @@ CREATE TABLE fork_evidence (
 
 -- RFC 3161 answers of a time-stamping authority about checkpoints.
 CREATE TABLE checkpoint_stamp (
-    size  bigint PRIMARY KEY REFERENCES checkpoint,
+    size  bigint PRIMARY KEY,
     token bytea NOT NULL,
     at    timestamptz NOT NULL
 );

@@ -1,0 +1,49 @@
+"""Whom a node's log asks to cosign, and how many of them its readers want: ``k of n``, as the directory says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lienthong.trust.cosign import CosignerKey, parse_cosigner_key
+from lienthong.trust.note import NoteRefused
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessSite:
+    """A witness: its key and the address under which ``add-checkpoint`` and ``heads`` lie."""
+
+    key: CosignerKey
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """At least ``threshold`` of ``witnesses`` must have cosigned; 0 asks for none."""
+
+    threshold: int
+    witnesses: tuple[WitnessSite, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which the witnesses sign."""
+        return [site.key.name for site in self.witnesses]
+
+    def stated(self) -> dict[str, object]:
+        """The policy as a receipt states it: the threshold and the witnesses' verifier keys."""
+        return {"threshold": self.threshold, "witnesses": [str(site.key) for site in self.witnesses]}
+
+
+NO_POLICY = Policy(0, ())
+
+
+def no_policy() -> Policy:
+    """No witness is asked for."""
+    return NO_POLICY
+
+
+def witness_site(public_url: str, witness_key: str) -> WitnessSite | None:
+    """Where a node's witness answers; None when the directory has no usable key of it."""
+    try:
+        return WitnessSite(parse_cosigner_key(witness_key), f"{public_url.rstrip('/')}/witness")
+    except NoteRefused:
+        return None
