@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "query": "Ask one SQL question over tables of several members.",
     "address": "Say which commune an address lies in, old or new, in any spelling.",
     "id": "Say what a code is (person, firm, parcel, dossier, unit, telephone, plate) and whether it holds.",
+    "rekey": "Carry a table of figures from the units of one day to those of another.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
 }
 
