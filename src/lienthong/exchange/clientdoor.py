@@ -29,7 +29,7 @@ from lienthong.exchange.metaservices import Metaservices
 from lienthong.exchange.parts import Parts
 from lienthong.exchange.peerdoor import send_answer, stream_answer
 from lienthong.exchange.pour import Pour
-from lienthong.exchange.provide import UnknownService
+from lienthong.exchange.provide import UnknownService, retry_after
 from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, PROBLEM_TYPE
 from lienthong.exchange.xroad import (
     XRoadCall,
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("lienthong.client")
 SMALL_BODY: Final = 256 * 1024
 DEADLINE_S: Final = 60.0
+ABOUT_TIME: Final = frozenset({b"retry-after", b"ratelimit", b"ratelimit-policy"})
+"""Fields of a provider's problem that are passed on with it."""
 
 
 class CallerUnknown(Problem):
@@ -174,7 +176,8 @@ class ClientDoor:
         if answer.header(PROBLEM_FIELD) is not None:
             failed = self._provider_problem(answer.body, arrived.values(b"accept"))
             if failed is not None:
-                return failed.status, [*failed.headers, (b"lienthong-record", used.record.encode())], failed.body
+                told = [field for field in answer.headers if field[0] in ABOUT_TIME]
+                return failed.status, [*failed.headers, *told, (b"lienthong-record", used.record.encode())], failed.body
         fields = answer_headers(answer.headers, call, hash_of(call, arrived.body))
         return answer.status, [*fields, (b"lienthong-record", used.record.encode())], used.pour or answer.body
 
@@ -325,7 +328,9 @@ class ClientDoor:
             log.error("client.failed", error=type(failure).__name__, reference=reference, exc_info=failure)
             problem = Problem(T("The node met an error that it does not know."),
                               mend=T("Give the operator the reference {reference}."), reference=reference)  # fmt: skip
-        recorded: Headers = [(b"lienthong-record", problem.record.encode("ascii"))] if problem.record else []
+        recorded = retry_after(problem)
+        if problem.record:
+            recorded.append((b"lienthong-record", problem.record.encode("ascii")))
         if xroad:
             accept = [value for name, value in headers if name == b"accept"]
             error = xroad_error(problem, accept, reference=reference, style=self._parts.settings.error_style)
@@ -334,7 +339,7 @@ class ClientDoor:
         body = problem.as_dict(accepted_language(accepted))
         status = cast("int", body.get("status", problem.status))
         fields: Headers = [(b"content-type", PROBLEM_TYPE.encode()), *recorded]
-        if status == 503:
+        if status == 503 and not retry_after(problem):
             fields.append((b"retry-after", b"5"))
         return status, fields, orjson.dumps(body | {"reference": reference}, default=str)
 

@@ -103,7 +103,9 @@ class Consumer:
         decision: Decision | None = None
         try:
             self._parts.snapshot().serving_node(use.provider)
-            decision = self._parts.gate.admit(use, fields=wish.fields, default_purpose=wish.default_purpose)
+            decision = await self._parts.admit(
+                "consumer", use, fields=wish.fields, default_purpose=wish.default_purpose
+            )
             await self._parts.accept_rule(decision, member_of(use.consumer), use.exchange_id)
             exchanged = await self._send(wish, use, decision)
         except Problem as problem:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from lienthong.access.gate import Gate
+from lienthong.access.models import RecordSide, Use
 from lienthong.access.repeats import Repeats
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import RecordWriter
@@ -16,6 +17,7 @@ from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.exchange.answer import Answer
 from lienthong.exchange.client import Flow
+from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import Incoming, LocalKey, PeerLink
 from lienthong.tables.read import TableReader
 
@@ -67,3 +69,18 @@ class Parts:
     accept_rule: AcceptRule
     repeats: Repeats = field(default_factory=Repeats)
     """Refusals of the last minute: equal ones become one record with their count."""
+    leases: Leases | None = None
+    """Quotas shared with the node's other processes; without them each process counts for itself."""
+
+    async def admit(
+        self,
+        side: RecordSide,
+        use: Use,
+        *,
+        fields: frozenset[str] | None = None,
+        default_purpose: str | None = None,
+    ) -> Decision:
+        """The permit for ``use``, counted against its agreement's quota.  Raises a Refused."""
+        if self.leases is None:
+            return self.gate.admit(use, fields=fields, default_purpose=default_purpose)
+        return await self.leases.admit(self.gate, side, use, fields=fields, default_purpose=default_purpose)

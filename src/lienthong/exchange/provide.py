@@ -178,7 +178,7 @@ class Provider:
         reason: str | None = None
         try:
             service = self._service(incoming.service)
-            decision = parts.gate.admit(use)
+            decision = await parts.admit("provider", use)
             await parts.accept_rule(decision, member_of(use.consumer), use.exchange_id)
             done = await do(service, decision, incoming, rest)
             reason = done.note
@@ -187,6 +187,8 @@ class Provider:
             outcome = "refused" if isinstance(problem, Refused) or problem.status < 500 else "failed"
             reason = problem.kind
             done = problem_done(problem)
+        if decision is not None and parts.leases is not None:
+            done.headers += parts.leases.told("provider", decision, use.at)
         if done.flow is not None:
             return await self._opened(use, incoming, local, decision, done, done.flow)
         return await self._recorded(use, incoming, local, decision, done, outcome, reason)
@@ -414,4 +416,11 @@ def view_of(decision: Decision) -> View:
 def problem_done(problem: Problem) -> Done:
     """A problem as an answer's body."""
     status = problem.answer_status if isinstance(problem, RefusedByProvider) else problem.status
-    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE, [(PROBLEM_FIELD, problem.kind.encode("ascii"))])
+    headers: Headers = [(PROBLEM_FIELD, problem.kind.encode("ascii")), *retry_after(problem)]
+    return Done(status, orjson.dumps(problem.as_dict()), PROBLEM_TYPE, headers)
+
+
+def retry_after(problem: Problem) -> Headers:
+    """When to come again, where the problem knows."""
+    seconds = problem.facts.get("retry_after_s")
+    return [(b"retry-after", str(seconds).encode("ascii"))] if isinstance(seconds, int) else []

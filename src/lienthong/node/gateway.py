@@ -35,6 +35,7 @@ from lienthong.exchange.parts import Parts
 from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
+from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import PeerLink
 from lienthong.node.desk import Desk
 from lienthong.node.halves import HalvesDesk
@@ -49,6 +50,7 @@ from lienthong.node.questions import Question, Questions, Subqueries, answer_jso
 from lienthong.node.supervise import sandbox_socket
 from lienthong.query.operations import Planner, Restrictor
 from lienthong.storage.copy import GroupCommit
+from lienthong.storage.pool import DatabaseFailed
 from lienthong.tables.jobs import file_rows
 from lienthong.tables.queries import Sources
 from lienthong.tables.read import TableReader
@@ -78,6 +80,7 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Listener] = []
         self._descriptions: Descriptions | None = None
+        self._leases: Leases | None = None
         file, key, password = tls_files(local.settings, local.keyring)
         self._own = OwnCertificate(file, key, password)
         self._trust = PeerTrust(self._own, ())
@@ -114,6 +117,7 @@ class Gateway:
         self._tasks = [
             asyncio.create_task(self._watch_directory()),
             asyncio.create_task(self._count_repeats()),
+            asyncio.create_task(self._tidy_leases()),
         ]
         log.info("gateway.serving", client=self.ports[0], peer=self.ports[1])
 
@@ -125,6 +129,9 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._leases is not None:
+            with contextlib.suppress(DatabaseFailed):  # what is not given back stays unused today
+                await self._leases.tidy(everything=True)
         await self._live.stop()
         await self._client.close()
         await self._sources.close()
@@ -162,11 +169,14 @@ class Gateway:
             ProfileOffice(settings, local.pool, live.index, live.services),
             HalvesDesk(local),
         )
+        gate = Gate(live.index.find, local.directory.snapshot, is_open=self._is_open)
+        self._leases = Leases(local.pool, gate.quota)
         return Parts(
             settings=settings,
             snapshot=local.directory.snapshot,
             keys=keys,
-            gate=Gate(live.index.find, local.directory.snapshot, is_open=self._is_open),
+            gate=gate,
+            leases=self._leases,
             writer=self._writer,
             repeats=self._repeats,
             seen=self._seen,
@@ -204,6 +214,15 @@ class Gateway:
                     await self._writer.append(record)
                 except Problem as failed:
                     log.error("repeats.not-recorded", error=failed.kind)
+
+    async def _tidy_leases(self) -> None:
+        """Give unused parts of quotas back to the node's other gateways."""
+        while self._leases is not None:
+            await asyncio.sleep(1.0)
+            try:
+                await self._leases.tidy()
+            except (DatabaseFailed, OSError) as away:
+                log.warning("quota.not-given-back", error=type(away).__name__)
 
     async def _watch_directory(self) -> None:
         while True:
