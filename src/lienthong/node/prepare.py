@@ -22,12 +22,14 @@ from lienthong.config import Settings
 from lienthong.directory.models import MemberId
 from lienthong.exchange.signed import LocalKey
 from lienthong.storage.keyring import Keyring
+from lienthong.trust.cosign import CosignerKey
 from lienthong.trust.keys import key_id, public_jwk
 from lienthong.trust.note import VerifierKey
 
 CERTIFICATE_DAYS = 365
 TLS_KEY = "node-tls"
 LOG_KEY = "log"
+WITNESS_KEY = "witness"
 DIRECTORY_KEY = "directory"
 
 
@@ -44,6 +46,8 @@ class NodeIdentity:
     tls_sha256: str
     log_origin: str
     log_key: str
+    witness_key: str
+    """C2SP cosignature key with which this node witnesses the others' logs."""
 
 
 def identity_of(settings: Settings, keyring: Keyring) -> NodeIdentity:
@@ -59,6 +63,7 @@ def identity_of(settings: Settings, keyring: Keyring) -> NodeIdentity:
         tls_sha256=fingerprint(pem),
         log_origin=origin,
         log_key=str(VerifierKey(origin, keyring.ed25519(LOG_KEY).public_key())),
+        witness_key=str(CosignerKey(witness_name(settings), keyring.ed25519(WITNESS_KEY).public_key())),
     )
 
 
@@ -70,6 +75,11 @@ def identity_json(identity: NodeIdentity) -> str:
 def log_origin(settings: Settings) -> str:
     """Name of the node's log in checkpoints: unique in the country, no scheme, stable when addresses change."""
     return f"{settings.instance.lower()}.lienthong/{settings.node}"
+
+
+def witness_name(settings: Settings) -> str:
+    """Name under which the node cosigns: its log's name and one word more, so that neither passes for the other."""
+    return f"{log_origin(settings)}/witness"
 
 
 def local_keys(settings: Settings, keyring: Keyring) -> dict[MemberId, LocalKey]:

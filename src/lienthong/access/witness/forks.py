@@ -115,4 +115,9 @@ def _evidence(key: VerifierKey, small: bytes, large: bytes, beginning: bytes | N
         ensure_ascii=False,
         indent=1,
     ).encode()
-    return Evidence(hashlib.sha256(content).hexdigest(), key.name, datetime.now(UTC), content)
+    return evidence_of(content)
+
+
+def evidence_of(content: bytes) -> Evidence:
+    """``content``, whose proof the caller has made or verified, as it is kept."""
+    return Evidence(hashlib.sha256(content).hexdigest(), str(json.loads(content)["origin"]), datetime.now(UTC), content)
