@@ -23,6 +23,7 @@ from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
+from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
 from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
 from lienthong.node.supervise import sandbox_socket
@@ -53,6 +54,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: carry_again(local),
         lambda: compare_halves(local),
         lambda: tell_national(local),
+        lambda: watch_health(local),
     ]
     if settings.national:
         jobs.append(lambda: publish_versions(local))

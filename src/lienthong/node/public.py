@@ -7,9 +7,8 @@ person: agreements speak of members, services of columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final
 
 from starlette.requests import Request
@@ -20,8 +19,8 @@ from lienthong.agreements import queries as agreement_queries
 from lienthong.agreements.records import StoredDocument
 from lienthong.catalog.queries import all_services
 from lienthong.directory.queries import latest_version
-from lienthong.i18n import T, translate
-from lienthong.node.health import readiness
+from lienthong.i18n import T
+from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
 from lienthong.storage.pool import reading
 from lienthong.web import NoSuchPage, answer_language
@@ -30,23 +29,6 @@ DIGEST: Final = re.compile(r"sha-256:[0-9a-f]{64}")
 FRESH: Final = {"Cache-Control": "no-cache"}
 Handler = Callable[[Request], Awaitable[Response]]
 
-CAUSES: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {
-        ("directory", "no-directory"): T(
-            "No directory was verified yet: see that the national node runs and that directory_url and "
-            "directory_anchor are right."
-        ),
-        ("directory", "degraded"): T(
-            "The directory is more than ten minutes old: uses go on; see that the national node can be reached."
-        ),
-        ("directory", "expired"): T(
-            "The directory has expired: uses under existing agreements go on, nothing new can be agreed."
-        ),
-    }
-)
-"""What an operator should know of a part in a state."""
-DATABASE_AWAY: Final = T("The database does not answer: see that the server runs and has free connections.")
-NOT_AS_KEPT: Final = T("The directory that this node keeps can not be used: {state}.")
 
 
 def public_routes(local: Local) -> list[BaseRoute]:
@@ -68,23 +50,14 @@ async def _livez(_: Request) -> Response:
 
 
 def _readyz(local: Local) -> Handler:
+    desk = HealthDesk(local)
+
     async def answer(request: Request) -> Response:
-        ready, parts = await readiness(local)
-        status = "ok" if ready and set(parts.values()) == {"ok"} else "degraded" if ready else "not-ready"
-        language = answer_language(request)
-        causes = [
-            {"part": part, "state": state, "detail": translate(_cause(part, state), language, state=state)}
-            for part, state in parts.items()
-            if state != "ok"
-        ]
-        body = {"status": status, "parts": parts, "causes": causes}
-        return JSONResponse(body, 200 if ready else 503, headers=FRESH | {"Vary": "Accept-Language"})
+        health = await desk.look()
+        body = health.as_dict(answer_language(request))
+        return JSONResponse(body, 200 if health.ready else 503, headers=FRESH | {"Vary": "Accept-Language"})
 
     return answer
-
-
-def _cause(part: str, state: str) -> str:
-    return CAUSES.get((part, state)) or (DATABASE_AWAY if part == "database" else NOT_AS_KEPT)
 
 
 def _directory(local: Local) -> Handler:
