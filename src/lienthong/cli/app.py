@@ -25,6 +25,10 @@ COMMANDS: Final = {
     "address": "Say which commune an address lies in, old or new, in any spelling.",
     "id": "Say what a code is (person, firm, parcel, dossier, unit, telephone, plate) and whether it holds.",
     "rekey": "Carry a table of figures from the units of one day to those of another.",
+    "install": "Make the node a hardened service of this machine.",
+    "uninstall": "Take the service away; data stay unless told.",
+    "backup": "Back up everything a node needs to live again, while it serves.",
+    "restore": "Restore a backup on an empty server; end recovery mode with an outside checkpoint.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
 }
 

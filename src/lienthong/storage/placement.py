@@ -23,6 +23,8 @@ from lienthong.i18n import T
 from lienthong.storage.orphans import MADE_FOR, remove_orphans
 
 ROOT_FOLDER = Path("/var/lib/lienthong")
+RUN_FOLDER = Path("/run/lienthong")
+"""Made by root, or by systemd for the service's account, whose own ``/tmp`` nobody else sees."""
 ACCOUNT = "lienthong"
 POINTER = "cluster-folder"
 """File in the data folder that names the cluster's folder when the two differ (started by root)."""
@@ -164,7 +166,9 @@ def short_folder(folder: Path, account: Account | None = None) -> Path:
     """
     owner = account or Account(os.geteuid(), os.getegid(), switch=False)
     root = os.geteuid() == 0
-    parent = Path("/run/lienthong") if root else Path("/tmp")  # noqa: S108 - owner and mode are checked below
+    parent = Path("/tmp")  # noqa: S108 - owner and mode are checked below
+    if root or _is_ours(RUN_FOLDER):
+        parent = RUN_FOLDER
     if root:
         _owned_folder(parent, 0o711)
     short = parent / f"lienthong-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}"
@@ -197,6 +201,14 @@ def private_file(path: Path, text: str, owner: Account | None = None) -> None:
         out.flush()
         os.fsync(out.fileno())
     temporary.replace(path)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _runs(program: Path, account: Account) -> bool:
