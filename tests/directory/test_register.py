@@ -11,8 +11,14 @@ from psycopg import AsyncConnection
 
 from lienthong.directory import register
 from lienthong.directory.contents import Contents
-from lienthong.directory.document import MemberClosed, UnknownMember
-from lienthong.directory.models import Contact, IdMalformed, MemberId, Rule
+from lienthong.directory.document import (
+    MemberClosed,
+    UnknownMember,
+    index_contents,
+    parse_directory,
+    write_directory,
+)
+from lienthong.directory.models import Contact, IdMalformed, MemberId, NodeId, Rule, WitnessPolicy
 from lienthong.directory.queries import whole_directory
 from lienthong.directory.register import AlreadyRegistered, RegistrationRefused
 from lienthong.trust.keys import UnusableKey, generate_ed25519, key_id, public_jwk
@@ -166,7 +172,33 @@ async def test_a_node_may_change_its_address_and_its_members(db: Db) -> None:
     nodes = {node.id: node for node in (await whole_directory(db)).nodes}
     assert nodes["nut-g01"].peer_url == "https://127.0.0.1:6000"
     assert nodes["nut-g01"].members == (LAND, PROVINCE)
-    assert nodes["nut-h24"].members == (), "a member acts through one node at a time"
+    assert nodes["nut-h24"].members == (PROVINCE,), "a second node of a member takes nothing from the first"
+
+
+async def test_a_member_with_two_nodes_is_served_by_both_the_first_by_id(db: Db) -> None:
+    await fill(db, a_directory())
+    await register.add_node(db, a_node(peer_url="https://127.0.0.1:6000", members=(LAND, PROVINCE), operator=LAND))
+
+    snapshot = index_contents(await whole_directory(db), version=1, issued=NOW, expires=NOW, digest="")
+
+    assert [node.id for node in snapshot.nodes_of(PROVINCE)] == ["nut-g01", "nut-h24"]
+    assert snapshot.serving_node(PROVINCE).id == "nut-g01"
+    assert snapshot.nodes_of("VN/GOV/Z99") == ()
+
+
+async def test_the_witness_policy_counts_registered_witnesses_alone(db: Db) -> None:
+    await fill(db, a_directory())
+    await register.add_node(db, a_node(witness_key="nut-g01+00000000+BA=="))
+
+    for policy in (WitnessPolicy(2, (NodeId("nut-g01"),)), WitnessPolicy(1, (NodeId("nut-h24"),))):
+        with pytest.raises(register.RegistrationRefused):
+            await register.set_witness_policy(db, policy)
+    await register.set_witness_policy(db, WitnessPolicy(1, (NodeId("nut-g01"),)))
+
+    snapshot = parse_directory(write_directory(await whole_directory(db), version=1, issued=NOW, expires=NOW))
+    node = snapshot.node("nut-g01")
+    assert snapshot.witness_policy == WitnessPolicy(1, (NodeId("nut-g01"),))
+    assert node is not None and node.witness_key == "nut-g01+00000000+BA=="
 
 
 BAD_NODES: dict[str, dict[str, Any]] = {

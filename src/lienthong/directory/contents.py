@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from lienthong.directory.models import (
     Purpose,
     Rule,
     System,
+    WitnessPolicy,
     read_member_id,
     read_node_id,
     read_system_id,
@@ -34,6 +35,7 @@ class Contents:
     rules: tuple[Rule, ...] = ()
     authorities: tuple[str, ...] = ()
     """Certificates in PEM of the authorities whose TLS chains are accepted."""
+    witness_policy: WitnessPolicy = field(default_factory=WitnessPolicy)
 
 
 def write_contents(contents: Contents) -> dict[str, object]:
@@ -48,6 +50,10 @@ def write_contents(contents: Contents) -> dict[str, object]:
             for rule in contents.rules
         ],
         "authorities": list(contents.authorities),
+        "witness_policy": {
+            "threshold": contents.witness_policy.threshold,
+            "witnesses": list(contents.witness_policy.witnesses),
+        },
     }
 
 
@@ -68,6 +74,7 @@ def read_contents(body: Any) -> Contents:  # Any: JSON of any shape, a wrong one
             for each in body["rules"]
         ),
         authorities=tuple(str(each) for each in body["authorities"]),
+        witness_policy=_read_policy(body.get("witness_policy")),
     )
 
 
@@ -166,7 +173,14 @@ def _read_node(body: Any) -> Node:  # Any: as above
         runs_on=body["runs_on"],
         security_level=body["security_level"],
         capabilities=tuple(str(each) for each in body["capabilities"]),
+        witness_key=str(body.get("witness_key", "")),
     )
+
+
+def _read_policy(body: Any) -> WitnessPolicy:  # Any: as above; a directory from before witnesses asks for none
+    if body is None:
+        return WitnessPolicy()
+    return WitnessPolicy(int(body["threshold"]), tuple(read_node_id(each) for each in body["witnesses"]))
 
 
 def _read_purpose(body: Any) -> Purpose:  # Any: as above

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from lienthong.directory.contents import Contents, compact_json, read_contents, read_moment, write_contents
-from lienthong.directory.models import Member, MemberKey, Node, Purpose, Rule, System, member_of
+from lienthong.directory.models import Member, MemberKey, Node, Purpose, Rule, System, WitnessPolicy, member_of
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.trust.keys import PublicKey, UnusableKey, public_from_jwk
@@ -95,7 +95,7 @@ class Snapshot:
     _members: Mapping[str, Member]
     _systems: Mapping[str, System]
     _nodes: Mapping[str, Node]
-    _node_of: Mapping[str, Node]
+    _nodes_of: Mapping[str, tuple[Node, ...]]
     _node_by_certificate: Mapping[str, Node]
     _keys: Mapping[str, tuple[MemberKey, Member]]
     _purposes: Mapping[str, Purpose]
@@ -136,13 +136,18 @@ class Snapshot:
         return self._nodes.get(node_id)
 
     def node_of(self, member_id: str) -> Node | None:
-        """The node that acts for the member."""
-        return self._node_of.get(member_id)
+        """The first of the nodes that act for the member."""
+        nodes = self._nodes_of.get(member_id)
+        return nodes[0] if nodes else None
+
+    def nodes_of(self, member_id: str) -> tuple[Node, ...]:
+        """All nodes that act for the member, in the order of their ids: a second one stands in for the first."""
+        return self._nodes_of.get(member_id, ())
 
     def serving_node(self, member_id: str) -> Node:
         """The node that acts for an open member.  Raises UnknownMember, MemberClosed, MemberWithoutNode."""
         self.active_member(member_id)
-        node = self._node_of.get(member_id)
+        node = self.node_of(member_id)
         if node is None:
             raise MemberWithoutNode(T("No node acts for {member}."), member=member_id)
         return node
@@ -195,6 +200,11 @@ class Snapshot:
         """The published agreements by rule."""
         return self.contents.rules
 
+    @property
+    def witness_policy(self) -> WitnessPolicy:
+        """How many of which nodes must have cosigned a checkpoint."""
+        return self.contents.witness_policy
+
     def age(self, now: datetime) -> timedelta:
         """How long ago this version was issued."""
         return now - self.issued
@@ -237,12 +247,20 @@ def index_contents(contents: Contents, *, version: int, issued: datetime, expire
         _members={member.id: member for member in contents.members},
         _systems={system.id: system for system in contents.systems},
         _nodes=nodes,
-        _node_of={member: node for node in contents.nodes for member in node.members},
+        _nodes_of=_by_member(contents.nodes),
         _node_by_certificate={hash_: node for node in contents.nodes for hash_ in node.tls_sha256},
         _keys={key.keyid: (key, member) for member in contents.members for key in member.keys},
         _purposes={purpose.code: purpose for purpose in contents.purposes},
         _public_keys={},
     )
+
+
+def _by_member(nodes: tuple[Node, ...]) -> dict[str, tuple[Node, ...]]:
+    found: dict[str, tuple[Node, ...]] = {}
+    for node in sorted(nodes, key=lambda each: each.id):
+        for member in node.members:
+            found[member] = (*found.get(member, ()), node)
+    return found
 
 
 def _closed(member: Member) -> MemberClosed:

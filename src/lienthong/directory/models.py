@@ -208,6 +208,16 @@ class Node:
     """The data centre or cloud the node runs in."""
     security_level: SecurityLevel = 3
     capabilities: tuple[str, ...] = ()
+    witness_key: str = ""
+    """C2SP verifier key with which the node cosigns other nodes' checkpoints; empty while it is no witness."""
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessPolicy:
+    """How many of which nodes must have cosigned a checkpoint; a threshold of 0 asks for none."""
+
+    threshold: int = 0
+    witnesses: tuple[NodeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,18 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from lienthong.directory.contents import Contents
-from lienthong.directory.models import Contact, Member, MemberId, MemberKey, Node, NodeId, Purpose, Rule, System
+from lienthong.directory.models import (
+    Contact,
+    Member,
+    MemberId,
+    MemberKey,
+    Node,
+    NodeId,
+    Purpose,
+    Rule,
+    System,
+    WitnessPolicy,
+)
 from lienthong.law.text import sort_key
 
 Connection: TypeAlias = AsyncConnection[Any]
@@ -50,6 +61,24 @@ async def whole_directory(db: Connection) -> Contents:
         purposes=tuple([Purpose(**row) for row in await _rows(db, "SELECT * FROM purpose ORDER BY code")]),
         rules=tuple([Rule(**row) for row in await _rows(db, "SELECT * FROM rule ORDER BY provider, document")]),
         authorities=tuple([row["certificate"] for row in await _rows(db, "SELECT * FROM authority ORDER BY 1")]),
+        witness_policy=await witness_policy(db),
+    )
+
+
+async def witness_policy(db: Connection) -> WitnessPolicy:
+    """How many of which nodes must have cosigned a checkpoint."""
+    rows = await _rows(db, "SELECT threshold, witnesses FROM witness_policy")
+    return WitnessPolicy(rows[0]["threshold"], tuple(rows[0]["witnesses"])) if rows else WitnessPolicy()
+
+
+async def replace_witness_policy(db: Connection, policy: WitnessPolicy) -> None:
+    """Write the one policy."""
+    await db.execute(
+        """
+        INSERT INTO witness_policy (threshold, witnesses) VALUES (%(threshold)s, %(witnesses)s)
+        ON CONFLICT (one) DO UPDATE SET threshold = excluded.threshold, witnesses = excluded.witnesses
+        """,
+        {"threshold": policy.threshold, "witnesses": list(policy.witnesses)},
     )
 
 
@@ -95,6 +124,11 @@ async def member_by_id(db: Connection, member_id: MemberId) -> Member | None:
 async def node_exists(db: Connection, node_id: NodeId) -> bool:
     """Whether a node has this id."""
     return bool(await _rows(db, "SELECT 1 FROM node WHERE id = %(id)s", id=node_id))
+
+
+async def is_witness(db: Connection, node_id: NodeId) -> bool:
+    """Whether a node has this id and a key to cosign with."""
+    return bool(await _rows(db, "SELECT 1 FROM node WHERE id = %(id)s AND witness_key <> ''", id=node_id))
 
 
 async def node_with_certificate(db: Connection, sha256: str) -> str | None:
@@ -149,14 +183,16 @@ async def replace_node(db: Connection, node: Node) -> None:
     await db.execute(
         """
         INSERT INTO node (id, operator, peer_url, public_url, tls_sha256, log_origin, log_key, platform, runs_on,
-                          security_level, capabilities)
+                          security_level, capabilities, witness_key)
         VALUES (%(id)s, %(operator)s, %(peer_url)s, %(public_url)s, %(tls_sha256)s, %(log_origin)s, %(log_key)s,
-                %(platform)s, %(runs_on)s, %(security_level)s, %(capabilities)s)
+                %(platform)s, %(runs_on)s, %(security_level)s, %(capabilities)s,
+                %(witness_key)s)
         ON CONFLICT (id) DO UPDATE
            SET operator = excluded.operator, peer_url = excluded.peer_url, public_url = excluded.public_url,
                tls_sha256 = excluded.tls_sha256, log_origin = excluded.log_origin, log_key = excluded.log_key,
                platform = excluded.platform, runs_on = excluded.runs_on,
-               security_level = excluded.security_level, capabilities = excluded.capabilities
+               security_level = excluded.security_level, capabilities = excluded.capabilities,
+               witness_key = excluded.witness_key
         """,
         values,
     )
@@ -164,7 +200,7 @@ async def replace_node(db: Connection, node: Node) -> None:
     await db.execute(
         """
         INSERT INTO node_member (member, node) SELECT unnest(%(members)s::text[]), %(id)s
-        ON CONFLICT (member) DO UPDATE SET node = excluded.node
+        ON CONFLICT DO NOTHING
         """,
         values,
     )

@@ -22,6 +22,7 @@ from lienthong.directory.models import (
     Purpose,
     Rule,
     System,
+    WitnessPolicy,
     member_of,
     read_member_id,
     read_node_id,
@@ -115,6 +116,15 @@ async def add_node(db: Connection, node: Node) -> None:
         if owner not in (None, node.id):
             raise _taken(certificate)
     await queries.replace_node(db, node)
+
+
+async def set_witness_policy(db: Connection, policy: WitnessPolicy) -> None:
+    """Say how many of which registered witnesses must have cosigned a checkpoint."""
+    _check(0 <= policy.threshold <= len(policy.witnesses), T("{field} is more than there are."), "threshold")
+    _check(len(set(policy.witnesses)) == len(policy.witnesses), T("{field} names one twice."), "witnesses")
+    for node in policy.witnesses:
+        _check(await queries.is_witness(db, node), T("{field} is not a registered witness."), "witnesses")
+    await queries.replace_witness_policy(db, policy)
 
 
 async def add_key(db: Connection, member_id: MemberId, key: MemberKey) -> None:
