@@ -17,6 +17,7 @@ from lienthong.monitoring import queries
 from lienthong.node.finding import Check, Look, fine
 from lienthong.node.local import Local
 from lienthong.node.prepare import fingerprint
+from lienthong.node.witnesschecks import forks, recovery, witnesses
 from lienthong.trust.keys import key_id, public_jwk
 
 STALE_DIRECTORY: Final = timedelta(minutes=10)
@@ -187,4 +188,6 @@ def _no_directory(problem: Problem) -> Check:
     )  # fmt: skip
 
 
-CHECKS: Final[tuple[Look, ...]] = (database, disk, directory, sequencer, certificate, keys)
+CHECKS: Final[tuple[Look, ...]] = (
+    database, disk, directory, sequencer, certificate, keys, recovery, witnesses, forks,
+)  # fmt: skip

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import structlog
 
 from lienthong.access.gate import Gate
+from lienthong.access.recovery import RecoveryWatch
 from lienthong.access.repeats import Repeats
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import COLUMNS, RecordWriter
@@ -70,7 +71,8 @@ class Gateway:
         self.local = local
         self._settings: Settings = local.settings
         self._commit = GroupCommit(local.dsns.log, "record", COLUMNS)
-        self._writer = RecordWriter(self._commit, local.seal)
+        self._recovery = RecoveryWatch(local.dsns.app)
+        self._writer = RecordWriter(self._commit, local.seal, self._recovery.refuse)
         self._repeats = Repeats()
         self._seen = SeenMessages(local.dsns.app)
         self._client = HttpClient()
@@ -95,6 +97,7 @@ class Gateway:
     async def start(self) -> None:
         """Load what is needed for the first answer, then open the listeners."""
         await self._seen.start()
+        await self._recovery.start()
         await self._live.start()
         self._renew_trust()
         parts = self._parts()
@@ -137,6 +140,7 @@ class Gateway:
         await self._sources.close()
         await self._commit.close()
         await self._seen.stop()
+        await self._recovery.stop()
 
     def _counter(self, parts: Parts, consumer: Consumer, questions: Questions, descriptions: Descriptions) -> Counter:
         local, live = self.local, self._live

@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 import aiohttp
 import structlog
 
-from lienthong.access import queries
 from lienthong.access.seen import SeenMessages
-from lienthong.access.sequence import Sequencer
 from lienthong.agreements.rules import follow_rules
 from lienthong.config import Settings
 from lienthong.directory.document import DirectoryMalformed, Snapshot
@@ -25,11 +23,12 @@ from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
 from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
-from lienthong.node.prepare import DIRECTORY_KEY, LOG_KEY
+from lienthong.node.prepare import DIRECTORY_KEY
+from lienthong.node.sequencing import sequence_log
 from lienthong.node.supervise import sandbox_socket
+from lienthong.node.witnessing import ask_witnesses, compare_with_others
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.objects import ObjectStore
-from lienthong.storage.pool import connect
 from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
 from lienthong.tables.sandbox import Keeper
 
@@ -49,6 +48,8 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
     await keeper.start(warm=True)
     jobs: list[Callable[[], Awaitable[None]]] = [
         lambda: sequence_log(local),
+        lambda: ask_witnesses(local),
+        lambda: compare_with_others(local),
         lambda: follow_directory(local),
         lambda: sweep_nonces(local),
         lambda: carry_again(local),
@@ -65,21 +66,6 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     await keeper.close()
     await local.pool.close()
-
-
-async def sequence_log(local: Local) -> None:
-    """Give records their places, as long as this process holds the sequencer's lock."""
-    sequencer = Sequencer(local.files, local.keyring.ed25519(LOG_KEY))
-    async with await connect(local.dsns.app) as db:
-        while not await queries.take_sequencer_lock(db):
-            await db.commit()
-            await asyncio.sleep(1.0)
-        await db.commit()
-        await sequencer.publish_newest(db)
-        while True:
-            placed = await sequencer.step(db)
-            if placed == 0:
-                await asyncio.sleep(local.settings.checkpoint_interval_s)
 
 
 async def follow_directory(local: Local) -> None:

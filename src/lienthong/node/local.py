@@ -96,7 +96,8 @@ async def open_local(settings: Settings, *, connections: int = 4) -> Local:
     """Open the node's parts; the caller closes ``pool``."""
     keyring = Keyring(settings.data)
     dsns = read_dsns(settings)
-    files = LogFiles(settings.data / "log", log_origin(settings), keyring.ed25519(LOG_KEY).public_key())
+    public_key = keyring.ed25519(LOG_KEY).public_key()
+    files = LogFiles(settings.data / "log", log_origin(settings), public_key, ObjectStore(settings.data))
     seal = Seal(keyring.secret("record-seal"))
     return Local(
         settings=settings,

@@ -10,6 +10,8 @@ from starlette.applications import Starlette
 from lienthong.access.gate import Quota
 from lienthong.access.http import log_routes
 from lienthong.access.reconcile.http import reconciliation_routes
+from lienthong.access.recovery import RecoveryWatch
+from lienthong.access.witness.http import witness_routes
 from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
@@ -21,6 +23,7 @@ from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
+from lienthong.node.witnessing import witness_of
 from lienthong.portal.app import create_portal, error_page
 from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.storage.copy import GroupCommit
@@ -43,12 +46,17 @@ class PublicWeb:
     def __init__(self, local: Local) -> None:
         self.local = local
         self._live = Live(local)
+        self._recovery = RecoveryWatch(local.dsns.app)
         self._commit = GroupCommit(local.dsns.log, "record", COLUMNS)
         self._sources = Sources()
         self._pages = NodePages(local)
         signer = AddressSigner(local.keyring.secret("share-addresses"))
         gate = TableGate(
-            local.settings.node, local.settings.members[0], self._live, RecordWriter(self._commit, local.seal), Quota()
+            local.settings.node,
+            local.settings.members[0],
+            self._live,
+            RecordWriter(self._commit, local.seal, self._recovery.refuse),
+            Quota(),
         )
         storage = Storage(local.settings.data / "shared")
         sandbox = Sandbox(sandbox_socket(local.settings))
@@ -58,6 +66,7 @@ class PublicWeb:
             routes=[
                 *public_routes(local),
                 *log_routes(local.pool, local.files, local.receipts),
+                *witness_routes(local.pool, witness_of(local)),
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *reconciliation_pages(Pairs(local).page),
@@ -68,6 +77,7 @@ class PublicWeb:
 
     async def start(self) -> None:
         """Load services and agreements, begin to close readings that ended."""
+        await self._recovery.start()
         await self._live.start()
         self._closer = asyncio.create_task(self._close_readings())
 
@@ -77,6 +87,7 @@ class PublicWeb:
             self._closer.cancel()
             await asyncio.gather(self._closer, return_exceptions=True)
         await self._live.stop()
+        await self._recovery.stop()
         await self._pages.close()
         await self._sources.close()
         await self._commit.close()
