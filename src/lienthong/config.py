@@ -90,6 +90,8 @@ class Settings:
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest body of a call, either way."""
+    max_uses: int = 256
+    """Uses that one gateway carries out at once for other nodes; further ones wait, the consumers taking turns."""
     max_stream_bytes: int = 4 * 1024 * 1024 * 1024
     """Largest answer of a service's back end that is passed on in frames without being held: where the agreement limits
     no field and the service names no person."""

@@ -15,6 +15,7 @@ import pytest
 from lienthong.catalog.models import Endpoint, Field, HttpSource, Service, Subject
 from lienthong.directory.models import ServiceId, SystemId
 from lienthong.exchange.backend import Backend
+from lienthong.exchange.breaker import FAILURES
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.consume import Used, Wish
 from lienthong.exchange.describe import NOTICE, Describer, Descriptions
@@ -155,6 +156,21 @@ async def test_a_back_end_that_is_down_is_a_defined_failure(country: Country) ->
 
     country.service(source=used_port)
     await country.check_works()
+
+
+async def test_a_back_end_that_fails_again_and_again_is_left_alone_and_callers_are_told_when_to_come(
+    country: Country,
+) -> None:
+    country.back_end.says, country.back_end.then_close = b"", True
+    for _ in range(FAILURES):
+        await country.check_failed(await country.call(), "service-failed", 502)
+    calls = country.back_end.calls
+
+    used = await country.call()
+
+    await country.check_failed(used, "left-alone", 503)
+    assert int(used.answer.header(b"retry-after")) > 0
+    assert country.back_end.calls == calls
 
 
 async def test_a_back_end_slower_than_its_time_is_given_up(country: Country) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from lienthong.catalog.models import HttpSource, Service
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer, AnswerTooLarge, Headers, PeerTimeout, Spill
+from lienthong.exchange.breaker import Breaker, LeftAlone
 from lienthong.exchange.client import Flow, HttpClient, Origin
 from lienthong.exchange.paths import decoded_path, joined_target, path_matches
 from lienthong.exchange.signed import Incoming
@@ -100,8 +101,11 @@ class BackendAddressNotValid(Problem):
 class Backend:
     """Forwards calls to back ends; belongs to one event loop."""
 
-    def __init__(self, client: HttpClient, max_body: int, spill: Spill | None = None) -> None:
+    def __init__(
+        self, client: HttpClient, max_body: int, spill: Spill | None = None, breaker: Breaker | None = None
+    ) -> None:
         """``max_body``: most bytes of an answer's body; ``spill``: from when on an answer may be streamed."""
+        self._breaker = breaker or Breaker()
         self._client = client
         self._max_body = max_body
         self._spill = spill
@@ -115,7 +119,7 @@ class Backend:
     async def forward(self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes) -> Answer:
         """Call the back end of ``service`` with path and query ``rest``; the answer without what is not its own.
 
-        Raises PathRefused, EndpointUnknown, ServiceFailed, ServiceTimeout, ServiceAnswerTooLarge.
+        Raises PathRefused, EndpointUnknown, ServiceFailed, ServiceTimeout, ServiceAnswerTooLarge, LeftAlone.
         """
         return cast("Answer", await self.fetch(service, method, rest, fields, body, None))
 
@@ -130,16 +134,19 @@ class Backend:
         origin, base_path = self._origin(source)
         sent = request_fields(fields)
         try:
-            answer = await self._client.fetch(
-                origin,
-                method,
-                joined_target(base_path, rest),
-                (lambda: sent) if method in _SAFE else sent,
-                body if method in _WITH_BODY else b"",
-                deadline_s=source.timeout_s,
-                max_body=self._max_body,
-                spill=spill,
-            )
+            with self._breaker.watching(source.url, service.id):
+                answer = await self._client.fetch(
+                    origin,
+                    method,
+                    joined_target(base_path, rest),
+                    (lambda: sent) if method in _SAFE else sent,
+                    body if method in _WITH_BODY else b"",
+                    deadline_s=source.timeout_s,
+                    max_body=self._max_body,
+                    spill=spill,
+                )
+        except LeftAlone:
+            raise
         except PeerTimeout:
             raise ServiceTimeout(
                 T("{service} did not answer within {seconds} s."),

@@ -17,6 +17,7 @@ from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.exchange.answer import Answer
 from lienthong.exchange.client import Flow
+from lienthong.exchange.fair import FairQueue
 from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import Incoming, LocalKey, PeerLink
 from lienthong.tables.read import TableReader
@@ -69,6 +70,8 @@ class Parts:
     accept_rule: AcceptRule
     repeats: Repeats = field(default_factory=Repeats)
     """Refusals of the last minute: equal ones become one record with their count."""
+    turns: FairQueue = field(default_factory=FairQueue)
+    """Uses carried out at once for other nodes."""
     leases: Leases | None = None
     """Quotas shared with the node's other processes; without them each process counts for itself."""
 

@@ -180,7 +180,8 @@ class Provider:
             service = self._service(incoming.service)
             decision = await parts.admit("provider", use)
             await parts.accept_rule(decision, member_of(use.consumer), use.exchange_id)
-            done = await do(service, decision, incoming, rest)
+            async with parts.turns.turn(member_of(use.consumer)):
+                done = await do(service, decision, incoming, rest)
             reason = done.note
         except Problem as problem:
             decision = problem.decision if isinstance(problem, Refused) and problem.decision else decision

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import ClassVar, cast, get_args
+from typing import ClassVar, Final, cast, get_args
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +21,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId, Node, SystemId, member_of, read_system_id
 from lienthong.errors import Problem, Side
-from lienthong.exchange.answer import Answer, Headers, Spill
+from lienthong.exchange.answer import (
+    Answer,
+    Headers,
+    PeerCertificate,
+    PeerUnreachable,
+    Spill,
+)
+from lienthong.exchange.breaker import Breaker, LeftAlone
 from lienthong.exchange.client import Flow, HttpClient
 from lienthong.exchange.frames import FRAMES_FIELD, FRAMES_TYPE
 from lienthong.exchange.peer import PeerOrigins
@@ -42,6 +50,10 @@ JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 PROBLEM_FIELD = b"lienthong-problem"
 """Set by a node on its own problems alone: a back end's fields of this family are dropped: it can not imitate one."""
+
+
+NOTHING_SENT: Final = (PeerUnreachable, PeerCertificate, LeftAlone)
+"""After these the message was certainly not acted on, and may go to another node of the same member."""
 
 
 class StrangerRefused(Problem):
@@ -176,8 +188,11 @@ class PeerLink:
         keys: Mapping[MemberId, LocalKey],
         origins: PeerOrigins,
         stream: Spill | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         """``stream``: limits of an answer in frames."""
+        self._breaker = breaker or Breaker()
+        self._under_way: Counter[str] = Counter()
         self._spill = replace(stream or Spill(), after_bytes=None, kind=FRAMES_TYPE.encode("ascii"))
         self._client = client
         self._snapshot = snapshot
@@ -185,13 +200,35 @@ class PeerLink:
         self._origins = origins
 
     async def send(self, message: Message, provider: MemberId, *, deadline_s: float, max_body: int) -> Exchanged:
-        """Send ``message`` to the node of ``provider`` and return the proven answer, whatever its status.
+        """Send ``message`` to a node of ``provider`` and return the proven answer, whatever its status.
 
-        Raises the directory's problems of an unknown or closed member, AnswerNotProven, or the client's problems of an
-        unreachable or misbehaving node.
+        Of several nodes that serve the member, the one with the least under way is asked; the next when nothing reached
+        it.  Raises the directory's problems of an unknown or closed member, AnswerNotProven, LeftAlone, or the client's
+        problems of an unreachable or misbehaving node.
         """
         snapshot = self._snapshot()
-        node = snapshot.serving_node(provider)
+        nodes = snapshot.nodes_of(provider)
+        if len(nodes) < 2:
+            nodes = (snapshot.serving_node(provider),)
+        else:
+            snapshot.serving_node(provider)
+            nodes = tuple(sorted(nodes, key=lambda node: (self._breaker.is_open(node.id), self._under_way[node.id])))
+        for node in nodes:
+            self._under_way[node.id] += 1
+            try:
+                with self._breaker.watching(node.id, node.id):
+                    return await self._send(message, provider, node, snapshot, deadline_s, max_body)
+            except NOTHING_SENT:
+                if node is nodes[-1]:
+                    raise
+            finally:
+                self._under_way[node.id] -= 1
+        raise AssertionError("a member without nodes was not refused")
+
+    async def _send(
+        self, message: Message, provider: MemberId, node: Node, snapshot: Snapshot, deadline_s: float, max_body: int
+    ) -> Exchanged:
+        """Send ``message`` to one node."""
         local = self._keys[member_of(message.consumer)]
         sent: list[tuple[Signed, str]] = []
 

@@ -30,6 +30,7 @@ from lienthong.exchange.client import HttpClient
 from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.consume import Consumer
 from lienthong.exchange.describe import Describer, Descriptions
+from lienthong.exchange.fair import FairQueue
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import Listener, serve_app
 from lienthong.exchange.parts import Parts
@@ -181,6 +182,7 @@ class Gateway:
             keys=keys,
             gate=gate,
             leases=self._leases,
+            turns=FairQueue(settings.max_uses),
             writer=self._writer,
             repeats=self._repeats,
             seen=self._seen,
