@@ -12,11 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from lienthong.access.recovery import NotRecovered
 from lienthong.config import Settings
 from lienthong.node.supervise import write_dsns
 from lienthong.operate import queries as operate_queries
 from lienthong.operate.backup import BackupExists, back_up, manifest_path
-from lienthong.operate.restore import NotEmpty, RecordsMissing, confirm, restore, unpack_config
+from lienthong.operate.restore import NotEmpty, confirm, restore, unpack_config
 from lienthong.operate.sealed import BackupUnreadable, BadBackupKey, make_key, read_key
 from lienthong.storage.migrations.runner import revisions
 from lienthong.storage.provision import DatabaseDsns, prepare_database
@@ -82,7 +83,7 @@ async def test_a_restored_node_has_every_record_and_its_log_goes_on_where_it_was
     assert (manifest.log_size, manifest.node) == (300, "nut-thu")
     assert restored.in_recovery
     assert again.checkpoint == node.checkpoint
-    assert confirm(again.settings, node.checkpoint).size == 300
+    assert await confirm(again.settings, node.checkpoint) == 300
     assert await again.sequence() == 5
     later = await again.record(3)
     assert await again.sequence() == 3, "a record written after the restore was never sequenced"
@@ -128,11 +129,11 @@ async def test_a_node_restored_from_an_old_backup_stays_in_recovery(make_node, k
     again = elsewhere(node, tmp_path)
     restore(again.settings, tmp_path / "old.lt", key, now=NOW)
 
-    with pytest.raises(RecordsMissing) as refused:
-        confirm(again.settings, node.checkpoint)
+    with pytest.raises(NotRecovered) as refused:
+        await confirm(again.settings, node.checkpoint)
 
-    assert refused.value.kind == "records-missing"
-    assert refused.value.facts["shown"] == 11
+    assert refused.value.kind == "not-recovered"
+    assert refused.value.facts["size"] == 11
     back_to_life(again)
     with operate_queries.snapshot(again.dsns.owner) as db:
         assert operate_queries.in_recovery(db)
@@ -147,15 +148,15 @@ async def test_recovery_does_not_end_by_a_checkpoint_of_another_history_or_anoth
     back_up(node.settings, node.config, tmp_path / "one.lt", key, now=NOW)
     restore(forked.settings, tmp_path / "one.lt", key, now=NOW)
     with pytest.raises(NoteRefused):
-        confirm(forked.settings, other.checkpoint)
+        await confirm(forked.settings, other.checkpoint)
     for tile in (forked.settings.data / "log" / "tile").rglob("*"):
         if tile.is_file():
             tile.write_bytes(
                 (other.settings.data / "log" / tile.relative_to(forked.settings.data / "log")).read_bytes()
             )
 
-    with pytest.raises(RecordsMissing) as refused:
-        confirm(forked.settings, node.checkpoint)
+    with pytest.raises(NotRecovered) as refused:
+        await confirm(forked.settings, node.checkpoint)
 
     assert refused.value.mend
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lienthong.cli.terminal import NodeUnreachable, say
+from lienthong.cli.terminal import NodeUnreachable, run, say
 from lienthong.config import DEFAULT_CONFIG, load_settings
 from lienthong.i18n import T
 from lienthong.operate.restore import confirm as confirm_checkpoint
@@ -38,8 +38,8 @@ def restore(
     lienthong restore --confirm https://witness.example.vn/kept/nut-g01
     """
     if confirm is not None:
-        shown = confirm_checkpoint(load_settings(config), _checkpoint_at(confirm))
-        say(T("The log leads to the checkpoint of {size} records shown: recovery mode has ended."), size=shown.size)
+        size = run(confirm_checkpoint(load_settings(config), _checkpoint_at(confirm)))
+        say(T("The log of {size} records leads to the checkpoint shown: recovery mode has ended."), size=size)
         return
     if archive is None or key_file is None:
         raise typer.BadParameter("BACKUP --key-file FILE, or --confirm CHECKPOINT")

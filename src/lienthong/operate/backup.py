@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, ClassVar, Final, cast
 
 from lienthong import __version__
+from lienthong.access.log import CHECKPOINT_FILE, SIGNED_FILE
 from lienthong.config import Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -28,8 +29,11 @@ from lienthong.operate.models import FileCopy, Manifest, TableCopy
 from lienthong.operate.sealed import Sealer
 from lienthong.trust.note import parse_checkpoint, split_note
 
-LEFT_OUT: Final = ("postgres", "cluster-folder", "serving.lock", "log/checkpoint", "secrets/database.json")
-"""Of the data folder: what a start makes anew, and the checkpoint, which comes from the database's snapshot."""
+LEFT_OUT: Final = (
+    "postgres", "cluster-folder", "serving.lock", "secrets/database.json",
+    f"log/{CHECKPOINT_FILE}", SIGNED_FILE, f"log/{SIGNED_FILE}",
+)  # fmt: skip
+"""Of the data folder: what a start makes anew, and the checkpoints, which come from the database's snapshot."""
 MANIFEST: Final = "manifest.json"
 CONFIG: Final = "lienthong.toml"
 PIECE: Final = 1024 * 1024

@@ -6,7 +6,7 @@ and read, which come later) and lets every record written from then on come afte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -216,22 +216,6 @@ def begin_recovery(db: Database, cause: str, facts: str) -> bool:
 def in_recovery(db: Database) -> bool:
     """Whether the node waits for an outside checkpoint."""
     return bool(_rows(db, "SELECT 1 FROM log_recovery"))
-
-
-def end_recovery(db: Database) -> None:
-    """Let the log be signed again."""
-    db.execute("DELETE FROM log_recovery")
-
-
-def leaves(db: Database) -> Iterator[bytes]:
-    """The records' leaves in the log's order."""
-    with db.cursor(name="leaves") as cursor:
-        cursor.itersize = 10_000
-        cursor.execute(
-            "SELECT r.leaf FROM entry AS e JOIN record AS r ON r.seq = e.seq AND r.hash = e.hash ORDER BY e.idx"
-        )
-        for row in cursor:
-            yield bytes(row[0])
 
 
 def _rows(db: Database, query: str, *values: object) -> list[tuple[Any, ...]]:  # Any: what PostgreSQL answers

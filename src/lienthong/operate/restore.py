@@ -21,6 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, ClassVar, cast
 
+from lienthong.access.log import LogFiles
+from lienthong.access.recovery import lift_recovery
 from lienthong.config import Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -33,9 +35,8 @@ from lienthong.operate.sealed import BackupUnreadable, Opener
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.migrations.runner import revisions
 from lienthong.storage.objects import ObjectStore
+from lienthong.storage.pool import connect
 from lienthong.storage.provision import migrate, prepare_database
-from lienthong.trust.note import Checkpoint, open_checkpoint
-from lienthong.trust.tiles import TileReader
 
 CAUSE = "restored"
 
@@ -47,15 +48,6 @@ class NotEmpty(Problem):
     status: ClassVar[int] = 500
     side: ClassVar[Side] = "node"
     title: ClassVar[str] = T("A node lives here already")
-
-
-class RecordsMissing(Problem):
-    """The outside checkpoint covers records that this log does not have, or another history."""
-
-    kind: ClassVar[str] = "records-missing"
-    status: ClassVar[int] = 503
-    side: ClassVar[Side] = "node"
-    title: ClassVar[str] = T("The restored log does not lead to the checkpoint shown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,33 +98,16 @@ def restore(settings: Settings, archive: Path, key: bytes, *, now: datetime) -> 
     return Restored(manifest, in_recovery)
 
 
-def confirm(settings: Settings, note: bytes) -> Checkpoint:
-    """End the recovery mode: ``note`` is a checkpoint of this log that somebody outside has kept.
+async def confirm(settings: Settings, note: bytes) -> int:
+    """End the recovery mode: ``note`` is a checkpoint of this log that somebody outside has kept; the log's size.
 
-    Raises NoteRefused when it is not signed by this log, RecordsMissing when the log does not lead to it.
+    Raises NoteRefused when it is not signed by this log, NotRecovered when the log does not lead to it.
     """
-    log = ObjectStore(settings.data / "log")
     public_key = Keyring(settings.data).ed25519(LOG_KEY).public_key()
-    shown = open_checkpoint(note, log_origin(settings), public_key, log_origin(settings))
-    with database.owner(settings) as owner, queries.one_transaction(owner) as db:
-        newest = queries.newest_checkpoint(db)
-        size = newest[0] if newest else 0
-        if shown.size > size:
-            raise RecordsMissing(
-                T("The checkpoint covers {shown} records; the backup has {size}."),
-                mend=T(
-                    "Restore a newer backup; without one the log ends here and a new one begins (docs/operating.md)."
-                ),
-                shown=shown.size,
-                size=size,
-            )
-        if shown.size and TileReader(log.get, shown.size).root() != shown.root:
-            raise RecordsMissing(
-                T("The checkpoint's root is not that of the restored records."),
-                mend=T("Keep both as evidence, and ask the witnesses which history they signed."),
-            )
-        queries.end_recovery(db)
-    return shown
+    files = LogFiles(settings.data / "log", log_origin(settings), public_key)
+    with database.owner(settings) as owner:
+        async with await connect(owner) as db:
+            return await lift_recovery(db, files, note)
 
 
 def _load(settings: Settings, superuser: str, manifest: Manifest, staging: Path, now: datetime) -> bool:
@@ -150,7 +125,9 @@ def _load(settings: Settings, superuser: str, manifest: Manifest, staging: Path,
         queries.advance_sequences(db)
     migrate(dsns.owner)
     with queries.one_transaction(dsns.owner) as db:
-        facts = {"backup_of": manifest.made_at, "restored_at": now.isoformat(), "size": manifest.log_size}
+        # In the words of access/recovery.py: who showed it, how large the log was known to be, how large it is.
+        facts = {"source": "backup", "size": manifest.log_size, "own_size": manifest.log_size}
+        facts |= {"backup_of": manifest.made_at, "restored_at": now.isoformat()}
         return queries.begin_recovery(db, CAUSE, json.dumps(facts))
 
 
