@@ -17,6 +17,7 @@ from lienthong.access.recovery import recovery_state
 from lienthong.access.witness import queries
 from lienthong.access.witness.forks import Doubt, verify_fork
 from lienthong.access.witness.http import witness_routes
+from lienthong.access.witness.policy import log_key
 from lienthong.config import Settings
 from lienthong.directory.models import NodeId, WitnessPolicy
 from lienthong.exchange.listen import Listener, serve_app
@@ -25,7 +26,7 @@ from lienthong.node.prepare import LOG_KEY, identity_of
 from lienthong.node.sequencing import stop_if_contradicted
 from lienthong.node.supervise import write_dsns
 from lienthong.node.witnesschecks import forks, recovery, witnesses
-from lienthong.node.witnessing import compare_once, log_key, own_heads, own_policy, witness_of
+from lienthong.node.witnessing import compare_once, own_heads, own_policy, witness_of
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256

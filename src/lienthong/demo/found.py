@@ -33,7 +33,7 @@ from lienthong.demo.queries import (
 )
 from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT
 from lienthong.directory import register
-from lienthong.directory.models import Member, MemberId, MemberKey, Node, NodeId
+from lienthong.directory.models import Member, MemberId, MemberKey, Node, NodeId, WitnessPolicy
 from lienthong.directory.queries import member_by_id
 from lienthong.node.prepare import DIRECTORY_KEY, NodeIdentity, identity_of
 from lienthong.storage.keyring import Keyring
@@ -121,6 +121,7 @@ async def admit_everybody(sites: Sequence[Site], superuser: str) -> None:
                 await register.add_key(db, MemberId(member), key)
             for system in site.actor.systems:
                 await register.add_system(db, system)
+        await register.set_witness_policy(db, _two_witnesses(sites))
         for purpose in purposes():
             await register.add_purpose(db, purpose)
 
@@ -171,15 +172,22 @@ def _node(site: Site, identity: NodeIdentity) -> Node:
         tls_sha256=(identity.tls_sha256,),
         log_origin=identity.log_origin,
         log_key=identity.log_key,
+        witness_key=identity.witness_key,
         platform="demo",
         runs_on="demo",
         security_level=site.actor.member.security_level,
     )
 
 
+def _two_witnesses(sites: Sequence[Site]) -> WitnessPolicy:
+    """Every node is a witness of the others' logs; two of them must have cosigned."""
+    return WitnessPolicy(min(2, len(sites) - 1), tuple(NodeId(site.settings.node) for site in sites))
+
+
 async def _renew_addresses(db: Connection, sites: Sequence[Site]) -> None:
     for site in sites:
         await register.add_node(db, _node(site, identity_of(site.settings, Keyring(site.settings.data))))
+    await register.set_witness_policy(db, _two_witnesses(sites))
 
 
 async def _admit_closed(db: Connection, member: Member) -> None:

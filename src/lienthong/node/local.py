@@ -12,6 +12,7 @@ import structlog
 
 from lienthong.access.log import LogFiles
 from lienthong.access.receipt import ReceiptMaker
+from lienthong.access.witness.policy import NO_POLICY, Policy, policy_for
 from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
 from lienthong.directory.follow import KEPT, Follower
@@ -99,15 +100,23 @@ async def open_local(settings: Settings, *, connections: int = 4) -> Local:
     public_key = keyring.ed25519(LOG_KEY).public_key()
     files = LogFiles(settings.data / "log", log_origin(settings), public_key, ObjectStore(settings.data))
     seal = Seal(keyring.secret("record-seal"))
+    directory = KeptDirectory(settings)
+
+    def policy() -> Policy:
+        try:
+            return policy_for(directory.snapshot(), settings.node)
+        except NoDirectory:
+            return NO_POLICY
+
     return Local(
         settings=settings,
         keyring=keyring,
         dsns=dsns,
         pool=await open_pool(dsns.app, min_size=1, max_size=connections),
-        directory=KeptDirectory(settings),
+        directory=directory,
         files=files,
         seal=seal,
-        receipts=ReceiptMaker(settings.node, files, seal, settings.synthetic),
+        receipts=ReceiptMaker(settings.node, files, seal, settings.synthetic, policy),
     )
 
 

@@ -19,14 +19,13 @@ from lienthong.access.witness import queries
 from lienthong.access.witness.ask import Asking
 from lienthong.access.witness.cosign import Witness
 from lienthong.access.witness.forks import Doubt, NotAFork, compare_heads, evidence_of, verify_fork
-from lienthong.access.witness.policy import NO_POLICY, Policy, WitnessSite, witness_site
+from lienthong.access.witness.policy import Policy, log_key
 from lienthong.access.witness.queries import Evidence
 from lienthong.directory.document import Snapshot
-from lienthong.errors import Problem
 from lienthong.node.local import Local, NoDirectory
 from lienthong.node.prepare import WITNESS_KEY, witness_name
 from lienthong.storage.pool import connect
-from lienthong.trust.note import NoteRefused, VerifierKey, parse_checkpoint, parse_verifier_key, split_note
+from lienthong.trust.note import NoteRefused, VerifierKey, parse_checkpoint, split_note
 from lienthong.trust.tiles import ReadPath
 
 log = structlog.get_logger("lienthong.witness")
@@ -40,34 +39,9 @@ Head = tuple[str, bytes]
 """Who holds it, and the signed note."""
 
 
-def policy_for(snapshot: Snapshot, node: str) -> Policy:
-    """What is asked of the log of ``node``: the directory's policy without that node itself."""
-    wanted = snapshot.witness_policy
-    sites: list[WitnessSite] = []
-    for name in wanted.witnesses:
-        listed = snapshot.node(name)
-        if listed is not None and listed.id != node and (site := witness_site(listed.public_url, listed.witness_key)):
-            sites.append(site)
-    return Policy(wanted.threshold, tuple(sites))
-
-
-def log_key(snapshot: Snapshot, origin: str) -> VerifierKey | None:
-    """The key with which the log ``origin`` signs, as the directory says; None for a log nobody listed."""
-    for node in snapshot.contents.nodes:
-        if node.log_origin == origin:
-            try:
-                return parse_verifier_key(node.log_key)
-            except Problem:
-                return None
-    return None
-
-
 def own_policy(local: Local) -> Policy:
     """What the directory, as last verified, asks of this node's log; no witness before the first directory."""
-    try:
-        return policy_for(local.directory.snapshot(), local.settings.node)
-    except NoDirectory:
-        return NO_POLICY
+    return local.receipts.policy()
 
 
 def witness_of(local: Local) -> Witness:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lienthong.directory.document import Snapshot
+from lienthong.errors import Problem
 from lienthong.trust.cosign import CosignerKey, parse_cosigner_key
-from lienthong.trust.note import NoteRefused
+from lienthong.trust.note import NoteRefused, VerifierKey, parse_verifier_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,25 @@ def witness_site(public_url: str, witness_key: str) -> WitnessSite | None:
         return WitnessSite(parse_cosigner_key(witness_key), f"{public_url.rstrip('/')}/witness")
     except NoteRefused:
         return None
+
+
+def policy_for(snapshot: Snapshot, node: str) -> Policy:
+    """What is asked of the log of ``node``: the directory's policy without that node itself."""
+    wanted = snapshot.witness_policy
+    sites: list[WitnessSite] = []
+    for name in wanted.witnesses:
+        listed = snapshot.node(name)
+        if listed is not None and listed.id != node and (site := witness_site(listed.public_url, listed.witness_key)):
+            sites.append(site)
+    return Policy(wanted.threshold, tuple(sites))
+
+
+def log_key(snapshot: Snapshot, origin: str) -> VerifierKey | None:
+    """The key with which the log ``origin`` signs, as the directory says; None for a log nobody listed."""
+    for node in snapshot.contents.nodes:
+        if node.log_origin == origin:
+            try:
+                return parse_verifier_key(node.log_key)
+            except Problem:
+                return None
+    return None
