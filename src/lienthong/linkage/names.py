@@ -155,8 +155,8 @@ def read_firm_name(text: str) -> FirmName:
 
     A branch keeps the form of a branch; the form of its firm is left off too.
     """
-    written = (_ABBREVIATIONS.get(word, word) for word in _WORDS_OF_FIRM.findall(fold(text).replace("&", " va ")))
-    rest, forms = " ".join(written), list[str]()
+    written: list[str] = _WORDS_OF_FIRM.findall(fold(text).replace("&", " va "))
+    rest, forms = " ".join(_ABBREVIATIONS.get(word, word) for word in written), list[str]()
     while (found := _form_before(rest)) is not None:
         rest = rest[len(found[0]) :].strip()
         forms.append(found[1])
