@@ -90,6 +90,8 @@ class Settings:
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest body of a call, either way."""
+    gateways: int = 1
+    """Gateway processes; several share both ports, the database and the quotas.  One for each core is enough."""
     max_uses: int = 256
     """Uses that one gateway carries out at once for other nodes; further ones wait, the consumers taking turns."""
     max_stream_bytes: int = 4 * 1024 * 1024 * 1024
@@ -107,6 +109,10 @@ class Settings:
     """Most rows an SQL answer may have."""
     checkpoint_interval_s: float = 0.5
     """How often the log is sequenced and a checkpoint signed."""
+    monitoring_days: int = 7
+    """How long one object a call is kept for the owner's systems (``/monitoring``); records are kept by other rules."""
+    traces: str = ""
+    """Address of an OpenTelemetry collector (OTLP over HTTP); empty: no spans, ``traceparent`` is passed on as it is."""
     synthetic: bool = False
     """True when this node serves made-up data only: said wherever it is shown."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -38,14 +38,14 @@ from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.quota import Leases
-from lienthong.exchange.signed import PeerLink
 from lienthong.node.desk import Desk
 from lienthong.node.halves import HalvesDesk
 from lienthong.node.health import readiness
 from lienthong.node.live import Live
 from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
-from lienthong.node.ownpages import own_pages
+from lienthong.node.observing import Observer, TimedLink, names_of, timed_backend, tracing
+from lienthong.node.ownpages import open_pages, own_pages
 from lienthong.node.prepare import local_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
@@ -84,6 +84,7 @@ class Gateway:
         self._listeners: list[Listener] = []
         self._descriptions: Descriptions | None = None
         self._leases: Leases | None = None
+        self._observer: Observer | None = None
         file, key, password = tls_files(local.settings, local.keyring)
         self._own = OwnCertificate(file, key, password)
         self._trust = PeerTrust(self._own, ())
@@ -105,22 +106,31 @@ class Gateway:
         self._descriptions = descriptions = Descriptions(parts.link)
         provider, consumer = Provider(parts), Consumer(parts, descriptions.at_hand)
         questions = Questions(parts, consumer, self._sandbox, Planner(self._sandbox), descriptions)
-        door = ClientDoor(self._counter(parts, consumer, questions, descriptions))
         settings = self._settings
+        self._observer = observer = Observer(
+            self.local.pool,
+            names_of(self.local.directory.snapshot, self._live, descriptions.at_hand),
+            settings.members,
+            tracing(settings.traces),
+        )
+        door = observer.client_door(ClientDoor(self._counter(parts, consumer, questions, descriptions)))
         body = RequestLimits(max_body=settings.max_body_bytes)
+        shared = settings.gateways > 1
         self._listeners = [
-            await serve_app(door, settings.client_host, settings.client_port, limits=body),
+            await serve_app(door, settings.client_host, settings.client_port, limits=body, reuse_port=shared),
             await serve_app(
-                PeerDoor(provider, settings.max_body_bytes),
+                observer.peer_door(PeerDoor(provider, settings.max_body_bytes)),
                 settings.peer_host,
                 settings.peer_port,
                 tls=self._trust.context,
                 limits=body,
+                reuse_port=shared,
             ),
         ]
         self._tasks = [
             asyncio.create_task(self._watch_directory()),
             asyncio.create_task(self._count_repeats()),
+            asyncio.create_task(observer.run()),
             asyncio.create_task(self._tidy_leases()),
         ]
         log.info("gateway.serving", client=self.ports[0], peer=self.ports[1])
@@ -133,6 +143,8 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._observer is not None:
+            await self._observer.flush()
         if self._leases is not None:
             with contextlib.suppress(DatabaseFailed):  # what is not given back stays unused today
                 await self._leases.tidy(everything=True)
@@ -159,7 +171,8 @@ class Gateway:
         async def ready() -> tuple[bool, Mapping[str, str]]:
             return await readiness(local)
 
-        return Counter(parts, consumer, descriptions, ask, profile, receipt, ready, pages=own_pages(local))
+        pages, opened = own_pages(local), open_pages(local)
+        return Counter(parts, consumer, descriptions, ask, profile, receipt, ready, pages=pages, open_pages=opened)
 
     def _parts(self) -> Parts:
         local, settings, live = self.local, self._settings, self._live
@@ -167,7 +180,7 @@ class Gateway:
         stream = Spill(STREAM_ABOVE_BYTES, max_body=settings.max_stream_bytes, deadline_s=settings.stream_timeout_s)
         # Frames add five bytes to each piece, and pieces may be small.
         framed = replace(stream, max_body=2 * settings.max_stream_bytes)
-        link = PeerLink(self._client, local.directory.snapshot, keys, self._origins, framed)
+        link = TimedLink(self._client, local.directory.snapshot, keys, self._origins, framed)
         notices = Notices(
             Desk(local.pool, local.directory, keys, link),
             Describer(live.services, live.index.find),
@@ -191,7 +204,7 @@ class Gateway:
             services=live.services,
             tables=TableReader(self._sources, file_rows(self._sandbox)),
             answer_subquery=Subqueries(self._sandbox, Restrictor(self._sandbox), self._sources, settings).answer,
-            call_backend=Backend(self._client, settings.max_body_bytes, stream).call,
+            call_backend=timed_backend(Backend(self._client, settings.max_body_bytes, stream).call),
             notices=notices.handlers(),
             accept_rule=self._accept_rule,
         )

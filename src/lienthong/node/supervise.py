@@ -59,8 +59,8 @@ class Supervisor:
             self._start_database()
             # What every role needs, imported once; the web and the jobs import the rest for themselves.
             preload([ROLES["gateway"]])
-            for role in ROLES:
-                self._start(role)
+            for name in self._names():
+                self._start(name)
             self._watch()
         finally:
             self._end_children()
@@ -77,9 +77,15 @@ class Supervisor:
             superuser = self._postgres.dsn("postgres")
         write_dsns(self.settings, prepare_database(superuser, self.settings.database_name))
 
-    def _start(self, role: str) -> None:
-        title = f"lienthong.node {role} --config {self.config}"
-        self._children[role] = fork(lambda: run_role(role, self.settings), title=title)
+    def _names(self) -> list[str]:
+        """The processes by name: a role, and a number behind it from the second of its kind on."""
+        more = [f"gateway-{number}" for number in range(2, self.settings.gateways + 1)]
+        return [*ROLES, *more]
+
+    def _start(self, name: str) -> None:
+        role = name.partition("-")[0]
+        title = f"lienthong.node {name} --config {self.config}"
+        self._children[name] = fork(lambda: run_role(role, self.settings), title=title)
 
     def _watch(self) -> None:
         while not self._stopping:
@@ -96,9 +102,9 @@ class Supervisor:
 
     def _end_children(self) -> None:
         until = time.monotonic() + DRAIN_S
-        for role in reversed(ROLES):
-            if role in self._children:
-                self._children[role].send(signal.SIGTERM)
+        for name in reversed(self._names()):
+            if name in self._children:
+                self._children[name].send(signal.SIGTERM)
         for child in self._children.values():
             child.end(until)
 
