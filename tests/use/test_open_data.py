@@ -83,11 +83,10 @@ async def register(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[R
         for node in (consumer, provider):
             node.parts.gate._is_open = lambda name: name == UNIT
         web = PublicWeb(provider.local)
-        await web._live.start()
+        await web._live.reload()
         transport = httpx.ASGITransport(web.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://public", timeout=30) as public:
             yield Register(consumer, provider, public, web)
-        await web._live.stop()
         await asyncio.gather(web._sources.close(), web._commit.close(), web._pages.close(), sources.close())
         for node in (consumer, provider):
             await node.stop()

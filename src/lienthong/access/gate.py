@@ -91,6 +91,8 @@ class ConsentMissing(Refused):
 CONSENT: Final = "consent"
 OWN_GROUND: Final = "own"
 """Ground of a record in which a member reads its own data."""
+OPEN_GROUND: Final = "open"
+"""Ground of a record of open data used without an agreement."""
 
 
 @dataclass(slots=True)
@@ -115,13 +117,33 @@ FindAgreements = Callable[[SystemId, tuple[str, ...]], Sequence[Compiled]]
 """Agreements in force that might cover a system's use of one of these targets."""
 
 
+def nothing_open(service: str) -> bool:
+    """No service is open data."""
+    del service
+    return False
+
+
 class Gate:
     """Admits uses under the agreements that ``find`` knows and the purposes of the directory."""
 
-    def __init__(self, find: FindAgreements, snapshot: Callable[[], Snapshot], quota: Quota | None = None) -> None:
+    def __init__(
+        self,
+        find: FindAgreements,
+        snapshot: Callable[[], Snapshot],
+        quota: Quota | None = None,
+        *,
+        is_open: Callable[[str], bool] = nothing_open,
+    ) -> None:
+        """``is_open``: whether a service is open data, as far as this node knows."""
         self._find = find
         self._snapshot = snapshot
+        self._is_open = is_open
         self.quota = quota or Quota()
+
+    def knows(self, consumer: SystemId, resource: str) -> bool:
+        """Whether this node can decide on ``resource`` without first asking what it is."""
+        own = member_of(consumer) == member_of(resource)
+        return own or self._is_open(resource) or bool(self._find(consumer, targets_of(resource)))
 
     def admit(self, use: Use, *, fields: frozenset[str] | None = None, default_purpose: str | None = None) -> Decision:
         """The permit for ``use``; ``fields`` are those asked for by name (None: whatever is granted).
@@ -155,6 +177,10 @@ class Gate:
             lambda agreement: self.quota.today(agreement, use.at),
         )
         if not decision.permit:
+            if self._is_open(use.resource):
+                if use.purpose is not None:
+                    self._check_purpose(use.purpose, use)
+                return open_use(use)
             raise refusal(decision, use)
         self._check_purpose(str(decision.purpose), use)
         if decision.ground == CONSENT:
@@ -189,6 +215,11 @@ def way_of(use: Use) -> AgreementWay:
 def own_use(use: Use) -> Decision:
     """The permit of a member for its own data: no agreement is needed, a record is."""
     return sealed(Decision(permit=True, reason="permitted", purpose=use.purpose, way=way_of(use), ground=OWN_GROUND))
+
+
+def open_use(use: Use) -> Decision:
+    """The permit for open data: no agreement is needed and no purpose, a record is."""
+    return sealed(Decision(permit=True, reason="permitted", purpose=use.purpose, way=way_of(use), ground=OPEN_GROUND))
 
 
 def targets_of(service: str) -> tuple[str, DatasetId]:

@@ -43,6 +43,13 @@ class SubjectsMissing(ServiceNotValid):
     title = T("A personal service must say where it names the person")
 
 
+class OpenPersonal(ServiceNotValid):
+    """Open data is for everybody without agreement or record of persons: it can hold no personal data (R-54)."""
+
+    kind = "open-personal"
+    title = T("A personal service can not be open data")
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One leaf of the published schema.
@@ -187,6 +194,12 @@ class Service:
                 mend=T("Name the column or path that holds the personal number, e.g. --subjects personal_number."),
                 service=self.id,
             )
+        if self.sharing == "open" and (self.personal or any(field.personal for field in self.fields)):
+            raise OpenPersonal(
+                T("{service} holds personal data: it can not be published as open data."),
+                mend=T("Publish it as shared, or open a table without personal columns made from it."),
+                service=self.id,
+            )
 
     @property
     def member(self) -> MemberId:
@@ -197,6 +210,11 @@ class Service:
     def system(self) -> SystemId:
         """The system that serves it."""
         return system_of(self.id)
+
+    @property
+    def is_open_table(self) -> bool:
+        """Whether anybody may read it."""
+        return self.kind == "table" and self.sharing == "open" and self.enabled
 
     @property
     def name(self) -> str:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import typer
 
-from lienthong.cli.terminal import ask, say, show_problem_body
+from lienthong.cli.terminal import ask, language, say, show_problem_body
 from lienthong.cli.where import asker
-from lienthong.i18n import T
+from lienthong.i18n import T, translate
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Take a shared table under an agreement.")
 
@@ -24,18 +24,22 @@ def share() -> None:
 
 @app.command()
 def profile(
-    agreement: Annotated[str, typer.Option("--agreement", help="Id of the agreement.")],
     out: Annotated[Path, typer.Option("--out", help="File to write; only you can read it.")],
+    agreement: Annotated[str | None, typer.Option("--agreement", help="Id of the agreement.")] = None,
+    table: Annotated[str | None, typer.Option("--open", help="Instead: service id of open data.")] = None,
     purpose: Annotated[str | None, typer.Option("--purpose", help="Purpose, when the agreement has several.")] = None,
     node: Annotated[str | None, typer.Option("--node", envvar="LIENTHONG_NODE", help="Client listener.")] = None,
     client: Annotated[str | None, typer.Option("--client", envvar="LIENTHONG_CLIENT", help="Your system.")] = None,
 ) -> None:
-    """Get a Delta Sharing profile: one system, one agreement, one purpose.
+    """Get a Delta Sharing profile: one system, one agreement, one purpose; open data needs no agreement.
 
     lienthong share profile --agreement urn:uuid:... --out dancu.share
+    lienthong share profile --open VN/ORG/NDC/danhmuc/unit --out unit.share
     """
+    if (agreement is None) == (table is None):
+        raise typer.BadParameter(translate(T("Name either --agreement or --open."), language()))
     chosen = asker(node, client)
-    asked = {"agreement": agreement} | ({"purpose": purpose} if purpose else {})
+    asked = {"agreement": agreement or f"open:{table}"} | ({"purpose": purpose} if purpose else {})
     status, _, body = ask(
         chosen.url,
         "POST",

@@ -144,7 +144,7 @@ FIRMS: Final = Offer(
 UNITS: Final = Offer(
     ServiceId("VN/ORG/NDC/danhmuc/unit"),
     UNIT,
-    "shared",
+    "open",
     "QĐ 19/2025/QĐ-TTg",
     personal=False,
     subjects=(),

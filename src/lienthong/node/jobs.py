@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from lienthong.access.seen import SeenMessages
+from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.agreements.rules import follow_rules
 from lienthong.config import Settings
 from lienthong.directory.document import DirectoryMalformed, Snapshot
@@ -23,11 +24,13 @@ from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
 from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
+from lienthong.node.opencounts import record_open_days
 from lienthong.node.prepare import DIRECTORY_KEY
 from lienthong.node.sequencing import sequence_log
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.witnessing import ask_witnesses, compare_with_others
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
+from lienthong.storage.copy import GroupCommit
 from lienthong.storage.objects import ObjectStore
 from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
 from lienthong.tables.sandbox import Keeper
@@ -39,6 +42,7 @@ DIRECTORY_EVERY_S = 2.0
 PUBLISH_EVERY_S = 1.0
 SWEEP_EVERY_S = 30.0
 CARRY_EVERY_S = 60.0
+OPEN_DAYS_EVERY_S = 300.0
 
 
 async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
@@ -53,6 +57,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: follow_directory(local),
         lambda: sweep_nonces(local),
         lambda: carry_again(local),
+        lambda: record_open(local),
         lambda: compare_halves(local),
         lambda: tell_national(local),
         lambda: watch_health(local),
@@ -110,6 +115,17 @@ async def carry_again(local: Local) -> None:
         await asyncio.sleep(CARRY_EVERY_S)
         async with open_desk(local.settings, local.dsns.app) as desk:
             await desk.send_again()
+
+
+async def record_open(local: Local) -> None:
+    """Put on record how often open data was used on the days that have ended."""
+    commit = GroupCommit(local.dsns.log, "record", COLUMNS)
+    try:
+        while True:
+            await record_open_days(local.pool, RecordWriter(commit, local.seal), local.settings.node, datetime.now(UTC))
+            await asyncio.sleep(OPEN_DAYS_EVERY_S)
+    finally:
+        await commit.close()
 
 
 async def sweep_nonces(local: Local) -> None:

@@ -19,11 +19,11 @@ from lienthong.agreements.index import AgreementIndex
 from lienthong.agreements.policy import Request
 from lienthong.catalog.models import Service
 from lienthong.config import Settings
-from lienthong.directory.models import MemberId, SystemId
+from lienthong.directory.models import MemberId, SystemId, member_of, read_service_id
 from lienthong.exchange.signed import Incoming, Message, PeerLink, RefusedByProvider, body_object
 from lienthong.i18n import T
 from lienthong.storage.pool import Pool
-from lienthong.tables.share import make_profile, table_name
+from lienthong.tables.share import OPEN, make_profile, table_name
 
 NOTICE: Final = "profiles"
 PROFILE_DAYS: Final = 30
@@ -52,6 +52,8 @@ class ProfileOffice:
             purpose=incoming.purpose,
             at=datetime.now(UTC),
         )
+        if agreement.startswith(OPEN):
+            return await self._issue_open(agreement, incoming, use.at)
         compiled = self.index.get(agreement)
         service = self._service_of(compiled.target) if compiled else None
         if compiled is None or service is None:
@@ -84,6 +86,27 @@ class ProfileOffice:
         name = table_name(service)
         return {"profile": profile, "table": f"{name.share}.{name.schema}.{name.table}", "agreement": compiled.id}
 
+    async def _issue_open(self, agreement: str, incoming: Incoming, at: datetime) -> dict[str, object]:
+        """A profile for one open table: any member's system gets one, so that its readings are on record."""
+        service = next((s for s in self.services() if s.id == agreement.removeprefix(OPEN) and s.is_open_table), None)
+        if service is None:
+            raise NoAgreement(
+                T("{service} is not open data here."),
+                mend=T("Ask the provider for an agreement: lienthong agreement request --target {service}"),
+                service=agreement.removeprefix(OPEN)[:100],
+            )
+        async with self.pool.connection() as db:
+            profile = await make_profile(
+                db,
+                agreement=agreement,
+                system=incoming.consumer,
+                purpose=None,
+                expires=at + timedelta(days=PROFILE_DAYS),
+                endpoint=f"{self.settings.public_url}/delta/",
+            )
+        name = table_name(service)
+        return {"profile": profile, "table": f"{name.share}.{name.schema}.{name.table}", "agreement": None}
+
     def _service_of(self, target: str) -> Service | None:
         return next((s for s in self.services() if target in (s.id, s.dataset) and s.kind == "table"), None)
 
@@ -96,7 +119,11 @@ async def ask_profile(
     Raises NoAgreement, and the provider's refusal as it was signed.
     """
     compiled = index.get(agreement)
-    if compiled is None:
+    if agreement.startswith(OPEN):
+        provider, named = member_of(read_service_id(agreement.removeprefix(OPEN))), None
+    elif compiled is not None:
+        provider, named = compiled.provider, f"{compiled.id};{compiled.version}"
+    else:
         raise NoAgreement(
             T("No agreement {agreement} counts here."),
             mend=T("List your agreements and name one that counts: lienthong agreement list"),
@@ -105,14 +132,14 @@ async def ask_profile(
     exchanged = await link.send(
         Message(
             consumer=consumer,
-            service=f"{compiled.provider}/nut/{NOTICE}",
+            service=f"{provider}/nut/{NOTICE}",
             target=f"/x1/{NOTICE}".encode(),
             exchange_id=str(uuid.uuid4()),
             purpose=purpose,
-            agreement=f"{compiled.id};{compiled.version}",
+            agreement=named,
             body=orjson.dumps({"agreement": agreement}),
         ),
-        MemberId(compiled.provider),
+        MemberId(provider),
         deadline_s=DEADLINE_S,
         max_body=MAX_ANSWER,
     )

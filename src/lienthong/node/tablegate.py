@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from lienthong.access.gate import NoAgreement, Quota, agreement_ref, refusal
+from lienthong.access.gate import NoAgreement, Quota, agreement_ref, open_use, refusal
 from lienthong.access.models import AgreementRef, Outcome, Record, Use
 from lienthong.access.write import RecordWriter
 from lienthong.agreements.index import AgreementIndex
@@ -23,7 +23,8 @@ from lienthong.errors import Problem
 from lienthong.exchange.provide import view_of
 from lienthong.i18n import T
 from lienthong.node.live import Live
-from lienthong.tables.models import Profile, Reading
+from lienthong.tables.models import Profile, Reading, View
+from lienthong.tables.share import OPEN
 from lienthong.tables.take import Admitted
 
 OPENED: Final = "opened"
@@ -42,7 +43,9 @@ class TableGate:
     quota: Quota
 
     async def offered(self, profile: Profile) -> Sequence[Service]:
-        """The tables that the profile's agreement is about."""
+        """The tables that the profile's agreement is about, or the one open table that it is for."""
+        if profile.agreement.startswith(OPEN):
+            return self._open(profile)
         compiled = self._index.get(profile.agreement)
         if compiled is None:
             raise await self._gone(profile)
@@ -64,6 +67,10 @@ class TableGate:
             purpose=profile.purpose,
             at=at,
         )
+        if profile.agreement.startswith(OPEN):
+            if service not in self._open(profile):
+                raise await self._gone(profile)
+            return Admitted(View(), note_of(open_use(use)))
         compiled = self._index.get(profile.agreement)
         if compiled is None:
             raise await self._gone(profile)
@@ -85,6 +92,10 @@ class TableGate:
         if opens:
             self.quota.add(profile.agreement, at)
         return Admitted(view_of(decision), note_of(decision))
+
+    def _open(self, profile: Profile) -> list[Service]:
+        named = profile.agreement.removeprefix(OPEN)
+        return [service for service in self.live.services() if service.id == named and service.is_open_table]
 
     async def _gone(self, profile: Profile) -> NoAgreement:
         """The recorded refusal of a profile whose agreement no longer counts."""
@@ -119,7 +130,7 @@ class TableGate:
 
     async def _record_reading(self, reading: Reading, reason: str, at: datetime, taken: int | None) -> None:
         note = json.loads(reading.note)
-        agreement = AgreementRef(note["agreement"], note["version"], note["digest"])
+        agreement = AgreementRef(note["agreement"], note["version"], note["digest"]) if note["agreement"] else None
         await self.writer.append(
             Record(
                 side="provider",

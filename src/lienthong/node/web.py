@@ -18,6 +18,7 @@ from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
+from lienthong.node.opendata import OpenTables, open_routes
 from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
@@ -26,10 +27,13 @@ from lienthong.node.tablegate import TableGate
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.app import create_portal, error_page
 from lienthong.portal.reconciliation import reconciliation_pages
+from lienthong.query.operations import Restrictor
 from lienthong.storage.copy import GroupCommit
 from lienthong.tables.http import share_routes
+from lienthong.tables.jobs import file_rows
 from lienthong.tables.materialise import Materialiser, Storage
 from lienthong.tables.queries import Sources
+from lienthong.tables.read import TableReader
 from lienthong.tables.sandbox import Sandbox
 from lienthong.tables.share import AddressSigner
 from lienthong.tables.take import Taking
@@ -60,11 +64,17 @@ class PublicWeb:
         )
         storage = Storage(local.settings.data / "shared")
         sandbox = Sandbox(sandbox_socket(local.settings))
-        self._taking = Taking(local.pool, gate, Materialiser(local.pool, storage, sandbox, self._sources), signer)
+        materialiser = Materialiser(local.pool, storage, sandbox, self._sources)
+        self._taking = Taking(local.pool, gate, materialiser, signer)
+        tables = OpenTables(
+            self._live, local.pool, TableReader(self._sources, file_rows(sandbox)), materialiser, sandbox,
+            self._sources, Restrictor(sandbox), asyncio.Semaphore(1),
+        )  # fmt: skip
         self._closer: asyncio.Task[None] | None = None
         self.app = Starlette(
             routes=[
                 *public_routes(local),
+                *open_routes(tables),
                 *log_routes(local.pool, local.files, local.receipts),
                 *witness_routes(local.pool, witness_of(local)),
                 *share_routes(self._taking, signer, local.settings.public_url),

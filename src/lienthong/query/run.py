@@ -70,7 +70,8 @@ def restrict_part(job: Job) -> Mapping[str, object]:
 def part(job: Job) -> Mapping[str, object]:
     """Load ``table``, lock, run its ``restricted`` SQL; the rows go out as Arrow.
 
-    The result's ``subjects`` are those of the rows that met the condition, at most ``most_subjects`` and one more.
+    The result's ``columns`` are the names of the rows' columns, its ``subjects`` those of the rows that met the
+    condition, at most ``most_subjects`` and one more.
     """
     described = cast("Mapping[str, object]", job.args["table"])
     restricted = restricted_from_wire(cast("Mapping[str, object]", job.args["restricted"]))
@@ -83,8 +84,9 @@ def part(job: Job) -> Mapping[str, object]:
         if restricted.subjects:
             shown = ", ".join(quote_name(name) for name in restricted.reads) or "1 AS one"
             job.connection.execute(f"CREATE VIEW {quote_name(restricted.relation)} AS SELECT {shown} FROM {ROWS}")  # noqa: S608 - quoted
-        job.answer_arrow(_relation(job, restricted.sql).to_arrow_reader(16_384))
-        return {"subjects": _subjects(job, restricted)}
+        relation = _relation(job, restricted.sql)
+        job.answer_arrow(relation.to_arrow_reader(16_384))
+        return {"columns": relation.columns, "subjects": _subjects(job, restricted)}
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as failed:

@@ -121,7 +121,7 @@ class Job:
 
     def answer_arrow(self, reader: ArrowReader) -> None:
         """Send ``reader`` as one Arrow stream; raises TooManyRows or AnswerTooLarge once a limit is passed."""
-        with io.BufferedWriter(_Out(self), frames.CHUNK_BYTES) as out, pa.ipc.new_stream(out, reader.schema) as stream:
+        with self.sink() as out, pa.ipc.new_stream(out, reader.schema) as stream:
             for batch in reader:
                 self.rows += batch.num_rows
                 if self.rows > self.limits.max_rows:
@@ -131,6 +131,10 @@ class Job:
                         rows=self.limits.max_rows,
                     )
                 stream.write_batch(batch)
+
+    def sink(self) -> io.BufferedWriter:
+        """A file whose content becomes the answer."""
+        return io.BufferedWriter(_Out(self), frames.CHUNK_BYTES)
 
     def send(self, content: bytes | memoryview) -> None:
         """The next bytes of the answer; raises AnswerTooLarge."""

@@ -33,6 +33,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
         "rows": "lienthong.tables.scan:rows",
         "inspect": "lienthong.tables.inspect_file:inspect",
         "write": "lienthong.tables.write_files:write",
+        "csv": "lienthong.tables.write_files:csv",
     }
 )
 """Operation -> ``module:function`` taking a ``job.Job``; the composition root adds those of other packages."""

@@ -22,6 +22,8 @@ from lienthong.tables.models import Profile
 from lienthong.tables.queries import keep_profile, profile_by_token_hash
 
 TOKEN_BYTES = 32
+OPEN = "open:"
+"""In the place of an agreement's id, before a service's: a profile for open data, which needs no agreement."""
 
 
 class ProfileUnknown(Problem):
