@@ -123,6 +123,8 @@ TYPES: dict[str, str] = {
     "service-failed": _BROKEN + "NetworkError",
     "service-timeout": _BROKEN + "NetworkError",
     "service-answer-too-large": _BROKEN + "HttpError",
+    "left-alone": _BROKEN + "NetworkError",
+    "node-busy": _BROKEN + "NetworkError",
     "source-unavailable": _BROKEN + "DatabaseError",
     "source-timeout": _BROKEN + "DatabaseError",
     # the way there
@@ -145,6 +147,7 @@ TYPES: dict[str, str] = {
     "replayed-message": _THERE + "InvalidMessage",
     "maybe-replayed": _THERE + "InvalidMessage",
     "unknown-key": _THERE + "KeyNotFound",
+    "quota-unknown": _HERE + "DatabaseError",
     "no-record": _HERE + "LoggingFailed",
     "database-unavailable": _HERE + "LoggingFailed",
     "no-directory": _HERE + "OutdatedGlobalConf",
