@@ -239,7 +239,7 @@ async def counts(db: AsyncConnection) -> list[tuple[str, str, str, int]]:
         """
         SELECT side, way, outcome, count(*)
           FROM entry
-         WHERE reason IS DISTINCT FROM 'closed'
+         WHERE reason IS NULL OR reason NOT LIKE 'closed%'
          GROUP BY 1, 2, 3
          ORDER BY 1, 2, 3
         """

@@ -59,9 +59,10 @@ class Half:
         """Whether the other side must hold a half.
 
         Not for refusals (equal ones become one record, on each side by its own clock, and no data was given), not for
-        what never reached the provider, and not where only one side keeps records.
+        what never reached the provider, not for the end of what was opened (``closed``, and ``closed;`` with a cause),
+        and not where only one side keeps records.
         """
-        if self.outcome == "refused" or self.way in ONE_SIDED_WAYS or self.reason == "closed":
+        if self.outcome == "refused" or self.way in ONE_SIDED_WAYS or (self.reason or "").startswith("closed"):
             return False
         return self.side == "provider" or self.peer_record is not None
 
