@@ -59,8 +59,9 @@ class DatabaseDsns:
 def prepare_database(superuser_dsn: str, name: str, *, to: str = NEWEST) -> DatabaseDsns:
     """Make the database ``name`` and its roles where they are missing, migrate it, and return the roles' DSNs.
 
-    ``to`` is the revision to stop at, for a backup of an older schema.  ``superuser_dsn`` may be any account that can create databases and roles.  Raises BadDatabaseName,
-    DatabaseUnavailable, UnsafeDatabase, OldDatabase or UnknownSchema.
+    ``to`` is the revision to stop at, for a backup of an older schema.  ``superuser_dsn`` may be any account that can
+    create databases and roles.  Raises BadDatabaseName, DatabaseUnavailable, UnsafeDatabase, OldDatabase or
+    UnknownSchema.
     """
     if not NAME.fullmatch(name):
         raise BadDatabaseName(

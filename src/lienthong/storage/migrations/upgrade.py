@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
-from lienthong.storage.migrations.runner import NEWEST, VERSIONS
+from lienthong.storage.migrations.runner import NEWEST, VERSIONS, note_compatibility
 
 LOCK = 0x4C54_0002
 """Advisory lock of the database being migrated: of two processes one waits and then finds nothing to do."""
@@ -32,9 +32,9 @@ class MigrationFailed(Problem):
 
 
 def upgrade(connection: psycopg.Connection, to: str = NEWEST) -> None:
-    """Run every missing revision up to ``to``, each in its own transaction, on ``connection`` (of the owner, autocommit).
+    """Run every missing revision up to ``to``, each in its own transaction.
 
-    Raises MigrationFailed.
+    ``connection`` is the owner's, in autocommit.  Raises MigrationFailed.
     """
     connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
@@ -53,6 +53,9 @@ def upgrade(connection: psycopg.Connection, to: str = NEWEST) -> None:
             mend=T("Nothing of it remains; mend the cause and start again."),
             why=str(refused.orig).strip(),
         ) from refused
+    else:
+        note_compatibility(connection)
+        connection.commit()
     finally:
         if not connection.closed:
             connection.rollback()
