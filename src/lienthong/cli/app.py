@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "rekey": "Carry a table of figures from the units of one day to those of another.",
     "install": "Make the node a hardened service of this machine.",
     "uninstall": "Take the service away; data stay unless told.",
+    "upgrade": "Bring the node's data to this release: check, back up, migrate.",
+    "support-bundle": "Gather what those who help need to see, without personal data.",
     "backup": "Back up everything a node needs to live again, while it serves.",
     "restore": "Restore a backup on an empty server; end recovery mode with an outside checkpoint.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
@@ -51,7 +53,8 @@ class Commands(TyperGroup):
         name, stand_in, rest = super().resolve_command(ctx, args)
         if name not in COMMANDS:
             return name, stand_in, rest
-        module: Any = importlib.import_module(f"lienthong.cli.{name}")  # Any: each command module has its `app`
+        place = f"lienthong.cli.{name.replace('-', '_')}"
+        module: Any = importlib.import_module(place)  # Any: each command module has its `app`
         command = typer.main.get_command(module.app)
         command.name = name
         return name, command, rest

@@ -57,6 +57,31 @@ def revision(db: Database) -> str:
     return str(_rows(db, "SELECT version_num FROM alembic_version")[0][0])
 
 
+def size_bytes(db: Database) -> int:
+    """How large the database is on disk."""
+    return int(_rows(db, "SELECT pg_database_size(current_database())")[0][0])
+
+
+def server_version(db: Database) -> str:
+    """PostgreSQL's version."""
+    return str(_rows(db, "SHOW server_version")[0][0])
+
+
+def estimated_rows(db: Database) -> dict[str, int]:
+    """About how many rows each table has."""
+    found = _rows(db, "SELECT relname, n_live_tup FROM pg_stat_user_tables ORDER BY relname")
+    return {str(name): int(rows) for name, rows in found}
+
+
+def connections(db: Database) -> dict[str, int]:
+    """How many connections are in which state."""
+    found = _rows(
+        db,
+        "SELECT COALESCE(state, 'none'), count(*) FROM pg_stat_activity WHERE datname = current_database() GROUP BY 1",
+    )
+    return {str(state): int(count) for state, count in found}
+
+
 def tables(db: Database) -> list[str]:
     """Every table that is kept, those first to which others refer."""
     found = [
