@@ -2,6 +2,8 @@
 # make test   every test, on both PostgreSQL servers; as root it installs what is missing and says so
 # make lint   form, types, layers, ratchets
 # make bench  the measurements of docs/benchmarks.md
+# make bundle one tar for a site without internet, installed once with the network down before it is called good
+# make drill  what stops and what goes on when a part is lost: docs/drill.md, from a demo of its own
 # Each target makes the environments it needs (.venv, .venv-clients) from the hashed locks, once.
 
 PYTHON ?= python3
@@ -10,17 +12,19 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 # What follows the command of `make demo`; or of one benchmark: make bench BENCHES=records ARGS="--seconds 1"
 ARGS ?=
-BENCHES ?= policy records bulk nodes
+BENCHES ?= policy records bulk nodes addresses
 PYTEST_ARGS ?=
 PIP := -m pip --disable-pip-version-check --no-input -q
 
 LINT := lint-types lint-ratchets lint-form lint-layers
 
-.PHONY: help setup demo test lint bench clients lock clean $(LINT)
+BUNDLE ?= dist/lienthong-bundle.tar
+
+.PHONY: help setup demo test lint bench bundle drill clients lock clean $(LINT)
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
 setup: $(VENV)/installed
 
@@ -51,6 +55,12 @@ lint-layers:
 
 bench: $(VENV)/installed-test clients
 	@for each in $(BENCHES); do echo "## $$each"; $(BIN)/python bench/$$each.py $(ARGS) || exit 1; done
+
+bundle: $(VENV)/installed
+	$(BIN)/python tools/bundle.py $(BUNDLE) --check
+
+drill: setup
+	$(BIN)/python tools/drill.py docs/drill.md
 
 clients: $(CLIENTS)/installed
 

@@ -43,7 +43,7 @@ def legal_targets(unit: Unit) -> set[str]:
 
 def answered(text: str) -> set[str]:
     found = resolve(text, TODAY)
-    return {found.unit.code} if found.unit else {unit.code for unit in found.alternatives}
+    return {unit.code for unit in (found.unit, *found.alternatives) if unit}
 
 
 def full(units: Units) -> str:
@@ -121,8 +121,17 @@ def test_two_units_of_one_name_are_ambiguous_until_the_day_of_writing_is_known()
 
     assert {resolve(text, TODAY).status, several.status} == {"ambiguous"}
     assert {unit.name for unit in several.alternatives} == {"Ba Tơ", "Ba Tô"}
-    assert resolve("Xã Trà Vong, Tỉnh Tây Ninh", TODAY).status == "ambiguous"
-    assert resolve("Xã Trà Vong, Tỉnh Tây Ninh", TODAY, written=TODAY).status == "exact"
+    assert resolve(text, TODAY, written=LAST_OLD_DAY).status == "ambiguous"
+
+
+def test_an_address_of_todays_two_levels_is_taken_so_and_what_it_meant_before_stands_beside():
+    today = resolve("Xã Trà Vong, Tỉnh Tây Ninh", TODAY)
+    then = resolve("Xã Trà Vong, Tỉnh Tây Ninh", TODAY, written=LAST_OLD_DAY)
+
+    assert (today.status, today.unit and today.unit.name) == ("exact", "Trà Vong")
+    assert {unit.name for unit in today.alternatives} == {"Tân Phú"}
+    assert (then.status, {unit.name for unit in then.alternatives}) == ("split", {"Trà Vong", "Tân Phú"})
+    assert resolve("Xã Trà Vong, Tỉnh Tây Ninh", TODAY, written=TODAY).alternatives == ()
 
 
 def test_diacritics_tell_two_names_apart_where_they_are_written():

@@ -46,8 +46,9 @@ class Resolution:
     """What an address says.
 
     ``unit`` is the commune on the asked day, only for ``exact`` and ``corrected``; ``alternatives`` are all units it
-    may lie in otherwise, the likeliest first.  ``score`` 0..1 weighs how much of the address was found as written.
-    ``read_as`` is the unit as the address names it, of its own time; ``legal_basis`` what turned it into ``unit``.
+    may lie in otherwise, the likeliest first: beside a ``unit``, those it meant if it was written before the reform.
+    ``score`` 0..1 weighs how much of the address was found as written.  ``read_as`` is the unit as the address names
+    it, of its own time; ``legal_basis`` what turned it into ``unit``.
     """
 
     status: Status
@@ -83,17 +84,26 @@ def resolve(text: str, day: date, written: date | None = None, names: Gazetteer 
         scored = sorted(((_spelled(score, each, text), each) for score, each in scored), key=_best_first)
         top, best = scored[0]
         outcomes = _outcomes(_possible(scored), day)
-    units, best = next(iter(outcomes.items()))
+    (units, best), *others = outcomes.items()
     steps = tuple(_step(found) for found in best.found)
     read_as = _read_as(best.deepest)
-    if len(outcomes) > 1:
-        others = [unit for targets in outcomes for unit in targets]
-        return Resolution("ambiguous", None, top, _distinct(others), read_as, steps, None)
+    beside = _distinct(unit for targets, _ in others for unit in targets if unit not in units)
+    if others and not _only_by_age(best, [each for _, each in others], day):
+        return Resolution("ambiguous", None, top, (*units, *beside), read_as, steps, None)
     if len(units) != 1:
         return Resolution("split" if units else "none", None, top, units, read_as, steps, None)
     plain = all(step.how == "written" for step in steps) and len(steps) >= (3 if best.deepest.place.old else 2)
     basis = units[0].legal_basis if units[0] != read_as else None
-    return Resolution("exact" if plain else "corrected", units[0], top, (), read_as, steps, basis)
+    return Resolution("exact" if plain else "corrected", units[0], top, beside, read_as, steps, basis)
+
+
+def _only_by_age(best: Reading, others: list[Reading], day: date) -> bool:
+    """Whether ``best`` is an address of today's two levels and the others would have lacked their district before.
+
+    Such an address is taken for one of today; what it meant before stands beside it.
+    """
+    today = best.deepest.place
+    return day >= REFORM and not today.old and all(each.deepest.place.old and len(each.found) == 2 for each in others)
 
 
 def _score(reading: Reading) -> float:

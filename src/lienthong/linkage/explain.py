@@ -44,6 +44,9 @@ def explanation(resolution: Resolution, language: Language) -> str:
     if resolution.steps:
         names = ", ".join(_step(step, language) for step in resolution.steps)
         parts.append(translate(T("read as {names}"), language, names=names))
+    if resolution.unit is not None and resolution.alternatives:
+        others = ", ".join(unit.full_name for unit in resolution.alternatives)
+        parts.append(translate(T("if it was written before 1 July 2025: {others}"), language, others=others))
     if resolution.legal_basis:
         parts.append(translate(T("by {basis}"), language, basis=resolution.legal_basis))
     return "; ".join(parts)
