@@ -1,9 +1,9 @@
 """How well and how fast addresses become communes: ``python bench/addresses.py [seed] [addresses a spelling]``.
 
-Old and new addresses are drawn from the packaged units in seventeen spellings.  *Right* is the legal target, or all of
-them for a divided unit; *asked back* an answer that names them beside others; *none* no answer; *wrong* the rest.  Beside
-it, on the same old addresses and with the network shut: the package ``vietnamadminunits``, for which any legal target is
-right.
+Old and new addresses are drawn from the packaged units in seventeen spellings.  *Right* is the legal target, or all
+of them for a divided unit; *asked back* an answer that names them beside others; *none* no answer; *wrong* the rest.
+Beside it, on the same old addresses and with the network shut: the package ``vietnamadminunits``, for which any legal
+target is right.
 """
 
 from __future__ import annotations
