@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -12,14 +12,20 @@ import pytest
 
 from lienthong.access.gate import Gate, Quota, QuotaUsedUp
 from lienthong.access.models import Use
+from lienthong.agreements.policy import Compiled, Request
+from lienthong.catalog.models import Service
 from lienthong.exchange.quota import LOOK_AGAIN_S, Leases, QuotaUnknown, day_of, seconds_left
+from lienthong.node.tablegate import TableGate
 from lienthong.storage.pool import open_pool
+from lienthong.tables.models import Profile
 from tests.agreements.build import compiled
 from tests.use.conftest import the_agreement
 from tests.use.nodes import COUNTER, POLICE, PURPOSE, TestNode
 from tests.use.test_use import CITIZEN, a_wish
 
 pytestmark = pytest.mark.integration
+
+DATASET = "VN/GOV/G01/dancu/ds/citizen"
 
 
 class Gateway:
@@ -129,3 +135,42 @@ async def test_where_uses_can_not_be_counted_none_is_let_through(two_nodes):
     assert (refused.value.kind, refused.value.status) == ("quota-unknown", 503)
     assert await gateway.use()
     await pool.close()
+
+
+@dataclass
+class Agreed:
+    """What the gate of shared tables looks up: one agreement and one table."""
+
+    agreement: Compiled
+    table: Service
+
+    @property
+    def index(self) -> Agreed:
+        return self
+
+    def get(self, name: str) -> Compiled | None:
+        return self.agreement if name == self.agreement.id else None
+
+    def services(self) -> list[Service]:
+        return [self.table]
+
+
+async def test_readings_of_a_table_count_against_the_quota_and_one_that_was_opened_is_read_to_its_end(two_nodes):
+    _, provider = two_nodes
+    agreed = Agreed(the_agreement(quota=2, ways=("call", "table")), provider.services[CITIZEN])
+    profile = Profile("p1", agreed.agreement.id, COUNTER, PURPOSE, datetime(2099, 1, 1, tzinfo=UTC))
+    called = agreed.agreement.decide(Request(COUNTER, CITIZEN, "call", PURPOSE, datetime.now(UTC), dataset=DATASET))
+    assert await Leases(provider.local.pool, Quota()).take("provider", called, datetime.now(UTC))
+
+    async def opened(opens: bool) -> bool:
+        leases = Leases(provider.local.pool, Quota())
+        gate = TableGate("nut-g01", POLICE, agreed, provider.parts.writer, leases)
+        try:
+            await gate.admit(profile, agreed.table, opens=opens)
+        except QuotaUsedUp:
+            return False
+        return True
+
+    assert [await opened(True), await opened(True)] == [True, False]
+    assert await opened(False)
+    assert [leaf["reason"] for leaf in await provider.leaves()] == ["quota-used-up"]

@@ -31,7 +31,8 @@ IDLE_S: Final = 2.0
 """A lease unused for so long goes back."""
 LOOK_AGAIN_S: Final = 1.0
 """A quota found used up is asked about again after this time: another gateway may have given some back."""
-_NO_MORE: Final = 2**62
+NO_MORE: Final = 2**62
+"""More uses than any quota allows."""
 
 
 class QuotaUnknown(Problem):
@@ -97,7 +98,7 @@ class Leases:
                     await self._fill(lease, side, agreement, day_of(at), quota)
                 if lease.left == 0:
                     self._quota.today(agreement, at)
-                    self._quota.used[agreement] = _NO_MORE
+                    self._quota.used[agreement] = NO_MORE
                     self._used_up[agreement] = self._clock()
                     return False
         lease.left -= 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from lienthong.access.gate import NoAgreement, Quota, agreement_ref, open_use, refusal
+from lienthong.access.gate import NoAgreement, agreement_ref, open_use, refusal
 from lienthong.access.models import AgreementRef, Outcome, Record, Use
 from lienthong.access.write import RecordWriter
 from lienthong.agreements.index import AgreementIndex
@@ -21,6 +21,7 @@ from lienthong.catalog.models import Service
 from lienthong.directory.models import MemberId, member_of
 from lienthong.errors import Problem
 from lienthong.exchange.provide import view_of
+from lienthong.exchange.quota import NO_MORE, Leases
 from lienthong.i18n import T
 from lienthong.node.live import Live
 from lienthong.tables.models import Profile, Reading, View
@@ -40,7 +41,8 @@ class TableGate:
     """The member that answers for a profile whose agreement is gone: the node's first."""
     live: Live
     writer: RecordWriter
-    quota: Quota
+    leases: Leases
+    """Quotas, shared with the node's gateways; each reading that is opened counts as one use."""
 
     async def offered(self, profile: Profile) -> Sequence[Service]:
         """The tables that the profile's agreement is about, or the one open table that it is for."""
@@ -74,23 +76,22 @@ class TableGate:
         compiled = self._index.get(profile.agreement)
         if compiled is None:
             raise await self._gone(profile)
-        decision = compiled.decide(
-            Request(
-                consumer=profile.system,
-                target=service.id,
-                way="table",
-                purpose=profile.purpose,
-                at=at,
-                dataset=service.dataset,
-            ),
-            self.quota.today(profile.agreement, at),
+        request = Request(
+            consumer=profile.system,
+            target=service.id,
+            way="table",
+            purpose=profile.purpose,
+            at=at,
+            dataset=service.dataset,
         )
+        decision = compiled.decide(request)
+        limited = opens and decision.permit and decision.quota is not None
+        if limited and not await self.leases.take("provider", decision, at):
+            decision = compiled.decide(request, NO_MORE)
         if not decision.permit:
             problem: Problem = refusal(decision, use)
             await self._record(use, decision, "refused", problem.kind)
             raise problem
-        if opens:
-            self.quota.add(profile.agreement, at)
         return Admitted(view_of(decision), note_of(decision))
 
     def _open(self, profile: Profile) -> list[Service]:

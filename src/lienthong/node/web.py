@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
+from lienthong.exchange.quota import Leases
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
 from lienthong.node.opendata import OpenTables, open_routes
@@ -24,11 +26,13 @@ from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
+from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.app import create_portal, error_page
 from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.query.operations import Restrictor
 from lienthong.storage.copy import GroupCommit
+from lienthong.storage.pool import DatabaseFailed
 from lienthong.tables.http import share_routes
 from lienthong.tables.jobs import file_rows
 from lienthong.tables.materialise import Materialiser, Storage
@@ -55,13 +59,9 @@ class PublicWeb:
         self._sources = Sources()
         self._pages = NodePages(local)
         signer = AddressSigner(local.keyring.secret("share-addresses"))
-        gate = TableGate(
-            local.settings.node,
-            local.settings.members[0],
-            self._live,
-            RecordWriter(self._commit, local.seal, self._recovery.refuse),
-            Quota(),
-        )
+        self._leases = Leases(local.pool, Quota())
+        records = RecordWriter(self._commit, local.seal, self._recovery.refuse)
+        gate = TableGate(local.settings.node, local.settings.members[0], self._live, records, self._leases)
         storage = Storage(local.settings.data / "shared")
         sandbox = Sandbox(sandbox_socket(local.settings))
         materialiser = Materialiser(local.pool, storage, sandbox, self._sources)
@@ -71,6 +71,7 @@ class PublicWeb:
             self._sources, Restrictor(sandbox), asyncio.Semaphore(1),
         )  # fmt: skip
         self._closer: asyncio.Task[None] | None = None
+        self._teller: asyncio.Task[None] | None = None
         self.app = Starlette(
             routes=[
                 *public_routes(local),
@@ -90,12 +91,16 @@ class PublicWeb:
         await self._recovery.start()
         await self._live.start()
         self._closer = asyncio.create_task(self._close_readings())
+        self._teller = asyncio.create_task(tell_process(self.local, "web"))
 
     async def stop(self) -> None:
         """Close what is open."""
-        if self._closer:
-            self._closer.cancel()
-            await asyncio.gather(self._closer, return_exceptions=True)
+        tasks = [task for task in (self._closer, self._teller) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(DatabaseFailed, OSError):  # what is not given back stays unused today
+            await self._leases.tidy(everything=True)
         await self._live.stop()
         await self._recovery.stop()
         await self._pages.close()
@@ -106,6 +111,7 @@ class PublicWeb:
     async def _close_readings(self) -> None:
         while True:
             try:
+                await self._leases.tidy()
                 await self._taking.close_ended()
             except Exception as failed:  # a task's root: the next round tries again
                 log.error("readings.not-closed", error=type(failed).__name__)
