@@ -74,3 +74,63 @@ async def queue_lengths(db: AsyncConnection) -> dict[str, int]:
     )
     row = await cursor.fetchone() or (0, 0, 0)
     return {"halves": row[0], "notices": row[1], "negotiations": row[2]}
+
+
+async def keep_calls(db: AsyncConnection, member: str, begins_ms: int, ends_ms: int, packed: bytes) -> None:
+    """Keep what was seen of calls of ``member``; times are milliseconds since 1970."""
+    await db.execute(
+        """
+        INSERT INTO monitored_calls (member, begins, ends, calls)
+        VALUES (%s, to_timestamp(%s / 1000.0), to_timestamp(%s / 1000.0), %s)
+        """,
+        (member, begins_ms, ends_ms, packed),
+    )
+
+
+async def kept_calls(
+    db: AsyncConnection, member: str, begins_ms: int, ends_ms: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """Packed calls of ``member`` that may lie between two moments, oldest first."""
+    cursor = await db.execute(
+        """
+        SELECT id, calls FROM monitored_calls
+         WHERE member = %s AND ends >= to_timestamp(%s / 1000.0) AND begins < to_timestamp(%s / 1000.0)
+         ORDER BY ends, id LIMIT %s
+        """,
+        (member, begins_ms, ends_ms, limit),
+    )
+    return [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
+
+
+async def put_counters(db: AsyncConnection, process: str, started: datetime, counted: Mapping[str, object]) -> None:
+    """Put down a process's counters in place of those it put down before."""
+    await db.execute(
+        """
+        INSERT INTO process_counters (process, started, at, counted)
+        VALUES (%(process)s, %(started)s, now(), %(counted)s)
+        ON CONFLICT (process) DO UPDATE SET started = excluded.started, at = excluded.at, counted = excluded.counted
+        """,
+        {"process": process, "started": started, "counted": orjson.dumps(counted).decode()},
+    )
+
+
+async def all_counters(db: AsyncConnection, since: datetime) -> list[tuple[str, datetime, Mapping[str, Any]]]:
+    """Counters of the processes that put them down after ``since``: name, start, counters."""
+    cursor = await db.execute(
+        "SELECT process, started, counted FROM process_counters WHERE at > %s ORDER BY process", (since,)
+    )
+    return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+
+
+async def forget_calls(db: AsyncConnection, before: datetime) -> int:
+    """Let go of calls seen before ``before``, and of counters of processes that ended; how many rows of calls."""
+    await db.execute("DELETE FROM process_counters WHERE at < now() - interval '1 day'")
+    cursor = await db.execute("DELETE FROM monitored_calls WHERE ends < %s", (before,))
+    return cursor.rowcount
+
+
+async def log_size(db: AsyncConnection) -> int:
+    """Records with a place in the log."""
+    cursor = await db.execute("SELECT size FROM sequenced")
+    row = await cursor.fetchone()
+    return row[0] if row else 0

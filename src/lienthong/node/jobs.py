@@ -28,6 +28,7 @@ from lienthong.node.opencounts import record_open_days
 from lienthong.node.prepare import DIRECTORY_KEY
 from lienthong.node.sequencing import sequence_log
 from lienthong.node.supervise import sandbox_socket
+from lienthong.node.telling import forget_calls, tell_process
 from lienthong.node.witnessing import ask_witnesses, compare_with_others
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.copy import GroupCommit
@@ -61,6 +62,8 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: compare_halves(local),
         lambda: tell_national(local),
         lambda: watch_health(local),
+        lambda: tell_process(local, "jobs"),
+        lambda: forget_calls(local),
     ]
     if settings.national:
         jobs.append(lambda: publish_versions(local))

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from urllib.parse import parse_qs
 
 import orjson
 
 from lienthong.directory.models import SystemId, member_of
+from lienthong.errors import Problem
 from lienthong.exchange.answer import Headers
 from lienthong.exchange.clientdoor import OwnPage
+from lienthong.monitoring import queries
+from lienthong.monitoring.calls import unpack
+from lienthong.monitoring.counters import CONTENT_TYPE, Process, Sample, exposition
 from lienthong.node.halves import halves_of_member
+from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
+from lienthong.storage.pool import reading
 
-JSON: Headers = [(b"content-type", b"application/json")]
+JSON: Final[Headers] = [(b"content-type", b"application/json")]
+TEXT: Final[Headers] = [(b"content-type", CONTENT_TYPE)]
+MOST_CALLS: Final = 10_000
+"""Objects in one answer, as X-Road has it."""
+MOST_ROWS: Final = 2_000
+LIVING: Final = timedelta(minutes=5)
+"""A process that put nothing down for so long has ended."""
+STATES: Final[Mapping[str, int]] = {"ok": 0, "degraded": 1, "failed": 2}
 
 
 def own_pages(local: Local) -> Mapping[bytes, OwnPage]:
@@ -21,4 +38,77 @@ def own_pages(local: Local) -> Mapping[bytes, OwnPage]:
     async def reconciliation(system: SystemId | None, _: bytes) -> tuple[int, Headers, bytes]:
         return 200, JSON, orjson.dumps(await halves_of_member(local.pool, member_of(system or "")))
 
-    return {b"/reconciliation": reconciliation}
+    async def monitoring(system: SystemId | None, query: bytes) -> tuple[int, Headers, bytes]:
+        return 200, JSON, orjson.dumps(await monitored_calls(local, member_of(system or ""), query))
+
+    return {b"/reconciliation": reconciliation, b"/monitoring": monitoring}
+
+
+def open_pages(local: Local) -> Mapping[bytes, OwnPage]:
+    """By path; what whoever reaches the client listener may read."""
+    desk = HealthDesk(local)
+
+    async def metrics(_: SystemId | None, __: bytes) -> tuple[int, Headers, bytes]:
+        return 200, TEXT, await node_metrics(local, desk)
+
+    return {b"/metrics": metrics}
+
+
+async def monitored_calls(local: Local, member: str, query: bytes) -> Mapping[str, object]:
+    """One object a call of ``member``, oldest first; ``from`` and ``to`` are milliseconds, ``limit`` a number.
+
+    ``next`` is where to go on (``from`` of the next question) when there are more; a call may then come twice.
+    """
+    asked = {name: values[0] for name, values in parse_qs(query.decode("latin-1")).items()}
+    begins, ends = _number(asked.get("from"), 0), _number(asked.get("to"), 2**52)
+    limit = max(1, min(_number(asked.get("limit"), MOST_CALLS), MOST_CALLS))
+    found: list[dict[str, object]] = []
+    async with reading(local.pool) as db:
+        rows = await queries.kept_calls(db, member, begins, ends, MOST_ROWS)
+    for _, packed in rows:
+        found += [call for call in unpack(packed) if begins <= _moment(call) < ends]
+        if len(found) > limit:
+            break
+    more = len(found) > limit or len(rows) == MOST_ROWS
+    return {
+        "member": member,
+        "kept_days": local.settings.monitoring_days,
+        "records": found[:limit],
+        "next": _moment(found[:limit][-1]) if more and found else None,
+    }
+
+
+async def node_metrics(local: Local, desk: HealthDesk) -> bytes:
+    """What all processes of the node counted, with the node's own figures."""
+    now = datetime.now(UTC)
+    async with reading(local.pool) as db:
+        counters = await queries.all_counters(db, now - LIVING)
+        waiting, signed = await queries.unplaced_records(db)
+        size, lengths = await queries.log_size(db), await queries.queue_lengths(db)
+    health = await desk.look()
+    gauges: dict[str, list[Sample]] = {
+        "log_records": [({}, size)],
+        "log_waiting_records": [({}, waiting)],
+        "checkpoint_age_seconds": [] if signed is None else [({}, round((now - signed).total_seconds(), 3))],
+        "directory_age_seconds": _directory_age(local, now),
+        "queue_length": [({"queue": name}, length) for name, length in lengths.items()],
+        "check": [({"check": check.name}, STATES[check.state]) for check in health.checks],
+        "disk_free_bytes": [({}, shutil.disk_usage(local.settings.data).free)],
+    }
+    return exposition([Process(name, started.timestamp(), counted) for name, started, counted in counters], gauges)
+
+
+def _directory_age(local: Local, now: datetime) -> list[Sample]:
+    try:
+        return [({}, round(local.directory.snapshot().age(now).total_seconds(), 3))]
+    except Problem:
+        return []
+
+
+def _moment(call: Mapping[str, object]) -> int:
+    moment = call["requestInTs"]
+    return moment if isinstance(moment, int) else 0
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else default
