@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
@@ -16,7 +17,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPException
@@ -84,6 +85,7 @@ CLAIMS = {
     "response-fits": ("Câu trả lời gắn với đúng bản ghi này", "The answer is bound to this record"),
     "response-digest": ("Bản ghi nêu đúng chữ ký trả lời", "The record names the answer's signature"),
     "checkpoint": ("Điểm kiểm tra do khóa của nhật ký ký", "The checkpoint is signed by the log's key"),
+    "witnesses": ("Đủ bên làm chứng đã cùng ký điểm kiểm tra", "Enough witnesses cosigned the checkpoint"),
     "inclusion": ("Bản ghi nằm trong nhật ký", "The record is in the log"),
     "directory": ("Danh bạ được ký bởi khóa gốc đã cho", "The directory is signed by the anchor given"),
     "log-key": ("Khóa của nhật ký thuộc về nút này", "The log's key belongs to this node"),
@@ -93,6 +95,9 @@ CLAIMS = {
     "root": ("Gốc tính lại đúng với điểm kiểm tra", "The recomputed root is the checkpoint's"),
     "records": ("Mọi bản ghi đúng khuôn dạng 1", "Every record has format 1"),
     "pairs": ("Bản ghi của hai bên khớp nhau", "The two sides' records agree"),
+    "heads": ("Nhật ký còn đủ mọi điều đã ký ở nơi khác", "The log still holds all that was signed elsewhere"),
+    "database": ("Cơ sở dữ liệu khớp với các tệp", "The database agrees with the files"),
+    "fork": ("Nhật ký đã đưa ra hai lịch sử khác nhau", "The log showed two different histories"),
 }
 # Why a check failed, or why it could not be made.
 REASONS = {
@@ -117,8 +122,8 @@ REASONS = {
     "circle": ("bản ghi bên cung cấp không thể nêu câu trả lời", "a provider's record can not name its answer"),
     "unsigned": ("cách sử dụng này không có thông điệp được ký", "this use has no signed message"),
     "withheld": (
-        "bản công khai giữ lại thông điệp: nó chứng minh bản ghi và chỗ của bản ghi trong nhật ký, không chứng minh ai đã"
-        " ký yêu cầu và câu trả lời; hãy lấy bản đủ ở nút của mình",
+        "bản công khai giữ lại thông điệp: nó chứng minh bản ghi và chỗ của bản ghi trong nhật ký, không chứng minh ai"
+        " đã ký yêu cầu và câu trả lời; hãy lấy bản đủ ở nút của mình",
         "the public copy withholds the messages: it proves the record and its place in the log, not who signed request"
         " and answer; your own node gives the whole",
     ),
@@ -144,6 +149,16 @@ REASONS = {
     "other-root": ("gốc tính lại là {found}", "the root comes out as {found}"),
     "entry": ("bản ghi số {index}: {vi}", "record number {index}: {en}"),
     "unpaired": ("{count} bản ghi có bên kia ở nơi khác (--against)", "{count} with a peer elsewhere (--against)"),
+    "cosignature": ("chữ ký của {name} sai", "the cosignature of {name} is wrong"),
+    "cosigned-before": ("{name} ký trước khi có bản ghi", "{name} cosigned before there was the record"),
+    "too-few": ("{count} trên {all} đã ký; chính sách chưa đạt", "{count} of {all} cosigned; the policy is not met"),
+    "own-policy": ("{count} trên {all} đã ký, theo lời biên nhận", "{count} of {all} cosigned, by the receipt's word"),
+    "policy": ("chính sách sai khuôn dạng ở dòng {line}", "the policy is malformed in line {line}"),
+    "shorter": ("nơi khác giữ điểm kiểm tra {size} bản ghi", "a checkpoint of {size} records is held elsewhere"),
+    "other-history": ("lịch sử khác ở {size} bản ghi", "another history at {size} records"),
+    "row": ("bản ghi số {index} khác với tệp", "record number {index} differs from the file"),
+    "rows": ("cơ sở dữ liệu có {count} bản ghi, nhật ký có {size}", "the database has {count} records, the log {size}"),
+    "one-history": ("hai điểm kiểm tra cùng một lịch sử", "both checkpoints are of one history"),
     "peer": ("{count} cặp ghi yêu cầu khác nhau", "{count} pairs record different requests"),
 }  # fmt: skip
 
@@ -234,8 +249,11 @@ def verify_receipt(
     directory: bytes | None = None,
     anchor: Mapping[str, str] | None = None,
     log_key: str | None = None,
+    policy: str | None = None,
 ) -> Report:
     """Check one receipt.
+
+    ``policy`` is a C2SP tlog-policy: which witnesses the checker trusts, and how many of them must have cosigned.
 
     ``directory`` is the signed directory, ``anchor`` the JWK that signs it, ``log_key`` the log's verifier key as the
     checker knows it; without them the report says for which keys it had to take the receipt's own word.
@@ -254,12 +272,17 @@ def verify_receipt(
         report.run("response-fits", _check_response, response, record, leaf)
         if record is None or record["side"] == "consumer":  # a provider's record is signed into the answer
             report.run("response-digest", _check_digest, "response", response, record)
+    tree = None
     if receipt.get("proof") is None:
         report.run("inclusion", lambda: _no("no-proof"))
     else:
         tree = report.run("checkpoint", _checkpoint_of, receipt)
         report.run("inclusion", _check_inclusion, receipt, leaf, tree)
     known = _directory(report, directory, anchor)
+    if receipt.get("proof") is not None:
+        stated = receipt.get("witnesses")
+        at = record and datetime.fromisoformat(record["at"]).timestamp()
+        _witnesses(report, tree, lambda: _split_proof(receipt["proof"])[2], (policy, known, stated), at)
     report.run("log-key", lambda one: _check_log_key(receipt["log"], one, known, log_key), record)
     for side, message in (("consumer", request), ("provider", response)):
         if message:
@@ -477,6 +500,182 @@ def _check_member(message: Message, record: Mapping[str, Any], side: str, known:
     raise Wrong("not-in-directory", who=who)
 
 
+# --- witnesses
+
+
+class Quorum(NamedTuple):
+    """At least ``least`` of ``members``; a member is a witness's verifier key or again a quorum."""
+
+    least: int
+    members: Sequence[str | Quorum]
+
+    def keys(self) -> Iterator[str]:
+        for one in self.members:
+            yield from (one,) if isinstance(one, str) else one.keys()
+
+    def met(self, by: Mapping[str, int]) -> bool:
+        return sum(one in by if isinstance(one, str) else one.met(by) for one in self.members) >= self.least
+
+
+def _witnesses(
+    report: Report,
+    tree: Tree | None,
+    note: Callable[[], str],
+    told: tuple[str | None, Mapping[str, Any] | None, Mapping[str, Any] | None],
+    at: float | None = None,
+) -> None:
+    """Check the cosignatures by the checker's policy, else the directory's, else the one stated; none asks for none."""
+    policy, known, stated = told
+    listed: Mapping[str, Any] = (known or {}).get("witness_policy") or {}
+    if policy is not None:
+        report.run("witnesses", lambda one: _check_policy(note(), _read_policy(policy, one), at), tree)
+    elif listed.get("threshold"):
+        report.run(
+            "witnesses", lambda one: _check_policy(note(), _listed_policy(known or {}, one), at, "too-few"), tree
+        )
+    elif stated and stated.get("threshold"):
+        own = Quorum(int(stated["threshold"]), [str(key) for key in stated["witnesses"]])
+        report.run("witnesses", lambda _: _check_policy(note(), own, at, "own-policy"), tree)
+
+
+def _check_policy(note: str, quorum: Quorum, at: float | None, weak: str | None = None) -> None:
+    """``weak``: what is said, as not shown, where the policy itself asks for no refusal."""
+    times = _cosigned(note, [*quorum.keys()])
+    for key, second in times.items():
+        if at is not None and second < at - FAR_APART_S:
+            raise Wrong("cosigned-before", name=key.split("+")[0])
+    counted = {"count": len(times), "all": len([*quorum.keys()])}
+    if weak == "own-policy":
+        raise Unshown("own-policy" if quorum.met(times) else "too-few", **counted)
+    if not quorum.met(times):
+        raise (Unshown if weak else Wrong)("too-few", **counted)
+
+
+def _cosigned(note: str, keys: Sequence[str]) -> dict[str, int]:
+    """Which of the witnesses' ``keys`` cosigned, and when (c2sp.org/tlog-cosignature, Ed25519)."""
+    text, signatures = _split_note(note)
+    times: dict[str, int] = {}
+    for key in keys:
+        name, key_id, public = _note_key(key, 4)
+        for by, octets in signatures:
+            if by != name or octets[:4].hex() != key_id:
+                continue
+            second = int.from_bytes(octets[4:12], "big")
+            try:
+                if len(octets) != 76:
+                    raise InvalidSignature
+                public.verify(octets[12:], f"cosignature/v1\ntime {second}\n{text}".encode())
+            except InvalidSignature:
+                raise Wrong("cosignature", name=name) from None
+            times[key] = second
+    return times
+
+
+def _listed_policy(known: Mapping[str, Any], tree: Tree) -> Quorum:
+    """The directory's policy for one log: its own node's word does not count."""
+    policy = known["witness_policy"]
+    keys = [
+        node["witness_key"]
+        for node in known["nodes"]
+        if node["id"] in policy["witnesses"] and node.get("witness_key") and node["log_origin"] != tree.origin
+    ]
+    return Quorum(int(policy["threshold"]), keys)
+
+
+def _read_policy(text: str, tree: Tree) -> Quorum:
+    """A policy file (c2sp.org/tlog-policy); the logs it lists, if any, must hold this one."""
+    named: dict[str, str | Quorum] = {"none": Quorum(0, [])}
+    logs: list[str] = []
+    quorum: str | Quorum | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            match line.split():
+                case []:
+                    pass
+                case [word, *_] if word.startswith("#"):
+                    pass
+                case ["log", key, *_]:
+                    logs.append(_note_key(key, 1)[0])
+                case ["witness", name, key, *_] if name not in named and key not in named.values():
+                    _note_key(key, 4)
+                    named[name] = key
+                case ["group", name, least, *names] if name not in named and names and len({*names}) == len(names):
+                    members = [named[one] for one in names]
+                    count = {"any": 1, "all": len(names)}.get(least) or int(least)
+                    if not 1 <= count <= len(names):
+                        raise Wrong("policy", line=number)
+                    named[name] = Quorum(count, members)
+                case ["quorum", name] if quorum is None:
+                    quorum = named[name]
+                case _:
+                    raise Wrong("policy", line=number)
+        except (KeyError, ValueError):
+            raise Wrong("policy", line=number) from None
+    if quorum is None:
+        raise Wrong("policy", line=0)
+    if logs and tree.origin not in logs:
+        raise Wrong("other-log", origin=tree.origin)
+    return Quorum(1, [quorum]) if isinstance(quorum, str) else quorum
+
+
+# --- forks
+
+
+def verify_fork(
+    evidence: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    directory: bytes | None = None,
+    anchor: Mapping[str, str] | None = None,
+) -> Report:
+    """Check evidence that a log showed two histories: two heads it signed, and why no one history has both."""
+    report = Report()
+    known = _directory(report, directory, anchor)
+    own = evidence.get("log_key")
+    told = report.run("log-key", lambda: _trusted_key(str(evidence["origin"]), key, known, str(own).encode()))
+    heads = report.run("checkpoint", lambda one: [_open_checkpoint(note, one) for note in evidence["notes"]], told)
+    report.run("fork", lambda one: _check_fork(one, evidence), heads)
+    return report
+
+
+def _check_fork(heads: Sequence[Tree], evidence: Mapping[str, Any]) -> None:
+    small, large = heads
+    if small.origin != large.origin:
+        raise Wrong("other-log", origin=large.origin)
+    if small.size > large.size:
+        raise Wrong("malformed")
+    beginning = large.root
+    if small.size < large.size:
+        beginning = _base64(evidence["beginning"])
+        _check_consistency(small.size, large.size, beginning, large.root, [_base64(one) for one in evidence["proof"]])
+    if beginning == small.root:
+        raise Wrong("one-history")
+
+
+def _check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
+    """RFC 9162, section 2.1.4.2, for 0 < ``old`` < ``new``."""
+    path = [old_root, *proof] if old & (old - 1) == 0 else [*proof]
+    if old == 0 or not path or any(len(one) != 32 for one in (*path, old_root)):
+        raise Wrong("path")
+    fn, sn = old - 1, new - 1
+    while fn % 2:
+        fn, sn = fn // 2, sn // 2
+    first, *rest = path
+    below = above = first
+    for sibling in rest:
+        if sn == 0:
+            raise Wrong("path")
+        if fn % 2 or fn == sn:
+            below, above = _node_hash(sibling, below), _node_hash(sibling, above)
+            while fn and not fn % 2:
+                fn, sn = fn // 2, sn // 2
+        else:
+            above = _node_hash(above, sibling)
+        fn, sn = fn // 2, sn // 2
+    if sn or below != old_root or above != new_root:
+        raise Wrong("path")
+
+
 # --- logs
 
 
@@ -485,10 +684,13 @@ class Scan:
     """What one walk over all entries of a log found; texts are as in the record, with their quotation marks."""
 
     root: bytes
+    size: int = 0
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     malformed: Wrong | None = None
     providers: dict[bytes, str] = field(default_factory=dict[bytes, str])
     """Hash of each provider's record: the request's signature digest it holds."""
+    roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """Root of the log at those earlier sizes that were asked for."""
     consumers: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
     """For each consumer's record with a counterpart: the counterpart's hash, and the request's signature digest."""
 
@@ -500,20 +702,31 @@ def verify_log(
     directory: bytes | None = None,
     anchor: Mapping[str, str] | None = None,
     against: Sequence[str] = (),
+    policy: str | None = None,
+    heads: Sequence[str] = (),
+    rows: Iterable[tuple[int, bytes, bytes]] | None = None,
 ) -> Report:
     """Check a whole log, a folder or an address: every entry, every tile, the root, the signature, the pairs.
 
     ``key`` is the log's verifier key as the checker knows it; ``against`` are logs in which the other sides' records
-    are looked for, each checked in the same way.  Raises NothingToCheck when there is no log.
+    are looked for, each checked in the same way; ``policy`` as for a receipt; ``heads`` are checkpoints of this log
+    that were kept elsewhere; ``rows`` are index, leaf hash and leaf of each record in the database, in the log's order.
+    Raises NothingToCheck when there is no log.
     """
     report = Report()
     read, note = _log_at(source)
     known = _directory(report, directory, anchor)
     told = report.run("log-key", lambda: _trusted_key(note.split("\n", 1)[0], key, known, read("key", 2_000)))
     tree = report.run("checkpoint", lambda: _log_checkpoint(note, told))
-    scan = report.run("entries", lambda one: _scan(read, one), tree)
+    _witnesses(report, tree, lambda: note, (policy, known, None))
+    compared = Compared(iter(rows)) if rows is not None else None
+    scan = report.run("entries", lambda one: _scan(read, one, {*_sizes(heads)}, compared), tree)
     report.run("root", _check_root, tree, scan)
     report.run("records", _check_records, scan)
+    if heads:
+        report.run("heads", lambda one, by, found: _check_heads(heads, by, one, found), tree, told, scan)
+    if compared is not None:
+        report.run("database", compared.finish, scan)
     others = [verify_log(one, directory=directory, anchor=anchor) for one in against]
     report.facts |= {"tree": tree, "scan": scan}
     report.run("pairs", lambda one: _check_pairs(report, one, others, against), scan)
@@ -569,7 +782,53 @@ def _log_checkpoint(note: str, key: str | None) -> Tree:
     return _open_checkpoint(note, key)
 
 
-def _scan(read: Callable[[str, int], bytes | None], tree: Tree) -> Scan:
+class Compared:
+    """Rows of the database beside the entries of the files, one by one."""
+
+    def __init__(self, rows: Iterator[tuple[int, bytes, bytes]]) -> None:
+        self._rows = rows
+        self._wrong: Wrong | None = None
+        self.count = 0
+
+    def take(self, index: int, entry: bytes, leaf: bytes) -> None:
+        """Compare the next row with the entry at ``index``."""
+        row = next(self._rows, None)
+        self.count += row is not None
+        if row is not None and self._wrong is None and (row[0], bytes(row[1]), bytes(row[2])) != (index, leaf, entry):
+            self._wrong = Wrong("row", index=index)
+
+    def finish(self, scan: Scan) -> None:
+        """Raise what was found; rows left over are as wrong as rows missing."""
+        self.count += sum(1 for _ in self._rows)
+        if self._wrong:
+            raise self._wrong
+        if self.count != scan.size:
+            raise Wrong("rows", count=self.count, size=scan.size)
+
+
+def _sizes(heads: Iterable[str]) -> Iterator[int]:
+    """What sizes the notes name, signed or not."""
+    for head in heads:
+        with contextlib.suppress(Wrong, ValueError, IndexError):
+            yield _read_tree(_split_note(head)[0]).size
+
+
+def _check_heads(heads: Sequence[str], key: str, tree: Tree, scan: Scan) -> None:
+    for mark in (_open_checkpoint(head, key) for head in heads):
+        if mark.origin != tree.origin:
+            raise Wrong("other-log", origin=mark.origin)
+        if mark.size > tree.size:
+            raise Wrong("shorter", size=mark.size)
+        if scan.roots[mark.size] != mark.root:
+            raise Wrong("other-history", size=mark.size)
+
+
+def _scan(
+    read: Callable[[str, int], bytes | None],
+    tree: Tree,
+    sizes: set[int] | None = None,
+    compared: Compared | None = None,
+) -> Scan:
     """Walk over all entries: hash each, rebuild every tile of every level from the hashes, compare it with the file."""
     scan = Scan(b"")
     levels: list[tuple[int, list[bytes]]] = []  # for each level: number of full tiles so far, hashes after them
@@ -584,19 +843,30 @@ def _scan(read: Callable[[str, int], bytes | None], tree: Tree) -> Scan:
             levels[level] = (full + 1, [])
             add(level + 1, _root_of(row))
 
+    sizes = sizes or set()
     for index, entry in enumerate(_entries(read, tree.size)):
         leaf = _leaf_hash(entry)
+        if index in sizes:
+            scan.roots[index] = _ragged_root(levels)
         add(0, leaf)
         _note_record(scan, index, entry, leaf)
-    scan.root = hashlib.sha256(b"").digest()
-    ragged: list[bytes] = []
+        if compared is not None:
+            compared.take(index, entry, leaf)
+    scan.size = tree.size
     for level, (full, row) in enumerate(levels):
         if row:
             _compare_tile(read, level, full, row)
+    scan.root = scan.roots[tree.size] = _ragged_root(levels)
+    return scan
+
+
+def _ragged_root(levels: Sequence[tuple[int, list[bytes]]]) -> bytes:
+    """The root over what the levels of tiles hold so far."""
+    ragged: list[bytes] = []
+    for _, row in levels:
         rest = row + ragged
         ragged = [_root_of(rest)] if rest else []
-    scan.root = ragged[0] if ragged else scan.root
-    return scan
+    return ragged[0] if ragged else hashlib.sha256(b"").digest()
 
 
 def _entries(read: Callable[[str, int], bytes | None], size: int) -> Iterator[bytes]:
@@ -714,20 +984,27 @@ def _read_tree(text: str) -> Tree:
 
 def _open_checkpoint(note: str, verifier_key: str) -> Tree:
     """The checkpoint in a signed note; every signature under the key's name and id must hold, and one must be there."""
-    name, key_id, encoded = _matched(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)", verifier_key.strip())
-    octets = _base64(encoded)
-    if len(octets) != 33 or octets[0] != 1 or hashlib.sha256(f"{name}\n".encode() + octets).hexdigest()[:8] != key_id:
-        raise Wrong("verifier-key")
+    name, key_id, public = _note_key(verifier_key, 1)
     text, signatures = _split_note(note)
     made = [one[4:] for by, one in signatures if by == name and one[:4].hex() == key_id]
     if not made:
         raise Wrong("not-by-log", name=name)
     for one in made:
         try:
-            ed25519.Ed25519PublicKey.from_public_bytes(octets[1:]).verify(one, text.encode())
+            public.verify(one, text.encode())
         except InvalidSignature:
             raise Wrong("signature") from None
     return _read_tree(text)
+
+
+def _note_key(verifier_key: str, kind: int) -> tuple[str, str, ed25519.Ed25519PublicKey]:
+    """Name, id and key of a verifier key of a log (``kind`` 1) or a witness (4)."""
+    name, key_id, encoded = _matched(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)", verifier_key.strip())
+    octets = _base64(encoded)
+    fits = hashlib.sha256(f"{name}\n".encode() + octets).hexdigest()[:8] == key_id
+    if len(octets) != 33 or octets[0] != kind or not fits:
+        raise Wrong("verifier-key")
+    return name, key_id, ed25519.Ed25519PublicKey.from_public_bytes(octets[1:])
 
 
 def _thumbprint(jwk: Mapping[str, str]) -> str:
@@ -819,28 +1096,35 @@ def _facts(report: Report) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``receipt FILE`` or ``log DIR_OR_URL``; 0 good, 1 a check failed, 2 usage or environment."""
+    """``receipt FILE``, ``log DIR_OR_URL`` or ``fork FILE``; 0 good, 1 a check failed, 2 usage or environment."""
     parser = argparse.ArgumentParser(
         prog="verify", description="Kiểm tra biên nhận và nhật ký, ngoại tuyến / Check receipts and logs, offline."
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, source in (("receipt", "FILE"), ("log", "DIR_OR_URL")):
+    for verb, source in (("fork", "FILE"), ("receipt", "FILE"), ("log", "DIR_OR_URL")):
         command = verbs.add_parser(verb)
         command.add_argument("source", metavar=source)
         command.add_argument("--directory", metavar="FILE", help="danh bạ đã ký / the signed directory")
         command.add_argument("--anchor", metavar="FILE", help="khóa gốc của danh bạ (JWK) / the directory's key")
         command.add_argument("--key", help="khóa của nhật ký, hoặc tệp chứa khóa / the log's verifier key, or its file")
+        if verb != "fork":
+            command.add_argument("--policy", metavar="FILE", help="chính sách làm chứng / the witness policy (C2SP)")
     command.add_argument("--against", metavar="DIR_OR_URL", action="append", default=[], help="nhật ký bên kia")
+    command.add_argument("--head", metavar="FILE", action="append", default=[], help="điểm kiểm tra giữ ở nơi khác")
     asked = parser.parse_args(argv)
     try:
         directory = _file(asked.directory) if asked.directory else None
         anchor = _json_object(_file(asked.anchor)) if asked.anchor else None
         key = _file(asked.key).decode().strip() if asked.key and "+" not in asked.key else asked.key
+        trust: dict[str, Any] = {"directory": directory, "anchor": anchor}
+        policy = _file(asked.policy).decode() if asked.verb != "fork" and asked.policy else None
         if asked.verb == "log":
-            report = verify_log(asked.source, key=key, directory=directory, anchor=anchor, against=asked.against)
+            heads = [_file(one).decode() for one in asked.head]
+            report = verify_log(asked.source, key=key, against=asked.against, policy=policy, heads=heads, **trust)
+        elif asked.verb == "fork":
+            report = verify_fork(_json_object(_file(asked.source)), key=key, **trust)
         else:
-            receipt = _json_object(_file(asked.source))
-            report = verify_receipt(receipt, directory=directory, anchor=anchor, log_key=key)
+            report = verify_receipt(_json_object(_file(asked.source)), log_key=key, policy=policy, **trust)
     except (OSError, HTTPException, NothingToCheck, UnicodeDecodeError) as missing:
         print(f"Không đọc được / Can not be read: {missing}", file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from lienthong import portal, verify
 from tests.verify.receipts import Country
 from tests.verify.tampering import edit, rewritten_by_the_log, tampered
+from tests.verify.test_witnesses import FORGERIES, POLICIES, WORLD
 
 pytestmark = pytest.mark.e2e
 
@@ -102,6 +103,7 @@ def in_python(receipt: dict[str, Any], trust: dict[str, Any]) -> list[list[Any]]
         directory=trust["directory"].encode() if "directory" in trust else None,
         anchor=trust.get("anchor"),
         log_key=trust.get("logKey"),
+        policy=trust.get("policy"),
     )
     return [[check.name, check.ok] for check in report.checks]
 
@@ -261,3 +263,20 @@ def test_the_page_fits_a_phone(browser, tmp_path):
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     context.close()
+
+
+def test_both_verifiers_judge_witnesses_alike_whoever_states_the_policy(page):
+    country = WORLD.country
+    receipts = [WORLD.receipt(*by) for by in ((0, 1, 2), (1, 2), (0, 1), (2,), ())] + [*FORGERIES.values()]
+    listed = {"directory": country.directory(WORLD.directory()).decode(), "anchor": country.anchor}
+    trusts = [listed, {}, *({"policy": WORLD.policy(group=group)} for group in ("2 A B C", "all A B", "any C"))]
+    trusts += [{"policy": policy} for policy in POLICIES.values()]
+
+    for trust in trusts:
+        assert in_the_browser(page, receipts, trust) == [in_python(receipt, trust) for receipt in receipts]
+
+
+def test_a_policy_file_is_taken_from_the_reader(page, tmp_path):
+    states = give(page, tmp_path, WORLD.receipt(0, 1), WORLD.policy().encode())
+
+    assert states["witnesses"] == "true"

@@ -28,3 +28,12 @@ def log(ctx: typer.Context) -> None:
     lienthong verify log http://127.0.0.1:8080/log
     """
     sys.exit(verifier.main(["log", *ctx.args]))
+
+
+@app.command(context_settings=REST)
+def fork(ctx: typer.Context) -> None:
+    """Check evidence that a log showed two histories.
+
+    lienthong verify fork evidence.json
+    """
+    sys.exit(verifier.main(["fork", *ctx.args]))

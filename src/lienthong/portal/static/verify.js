@@ -20,6 +20,7 @@
     "response-fits": ["Câu trả lời được ký kèm đúng bản ghi này", "The answer was signed together with this record"],
     "response-digest": ["Bản ghi dẫn đúng chữ ký của câu trả lời", "The record refers to the answer’s signature"],
     "checkpoint": ["Điểm kiểm tra có chữ ký của nhật ký", "The checkpoint carries the log’s signature"],
+    "witnesses": ["Đủ bên làm chứng cùng ký điểm kiểm tra", "Enough witnesses cosigned the checkpoint"],
     "inclusion": ["Bản ghi nằm trong nhật ký", "The record is in the log"],
     "directory": ["Danh bạ có chữ ký của khóa gốc đã cho", "The directory carries the signature of the anchor given"],
     "log-key": ["Khóa của nhật ký là khóa của nút này", "The log’s key is the key of this node"],
@@ -67,6 +68,14 @@
     "no-anchor": ["Chưa có khóa gốc nên danh bạ chưa được chứng thực.", "Without the anchor the directory itself is not proven."],
     "other-key": ["Khóa khác với khóa được tin.", "Another key than the trusted one."],
     "not-in-directory": ["Danh bạ không ghi khóa này cho {who} vào lúc đó.", "The directory had no such key for {who} at that time."],
+    cosignature: ["Chữ ký của {name} không khớp.", "The cosignature of {name} does not match."],
+    "cosigned-before": ["{name} ký trước khi có bản ghi này.", "{name} cosigned before this record existed."],
+    "too-few": ["{count} trên {all} bên đã ký: chưa đạt chính sách.", "{count} of {all} cosigned: the policy is not met."],
+    "own-policy": [
+      "{count} trên {all} bên đã ký, theo lời biên nhận. Thêm chính sách hoặc danh bạ để biết đó là ai.",
+      "{count} of {all} cosigned, by the receipt’s word. Add the policy or the directory to learn who they are.",
+    ],
+    policy: ["Chính sách không đúng khuôn dạng ở dòng {line}.", "The policy is malformed in line {line}."],
     "no-webcrypto": ["Trình duyệt này không kiểm được chữ ký Ed25519. Hãy dùng bản mới hơn.", "This browser can not check Ed25519 signatures. Use a newer one."],
   };
 
@@ -337,22 +346,36 @@
     return { index: BigInt(index), path, note: text.slice(gap + 2) };
   };
 
-  const openCheckpoint = async (note, verifierKey) => {
-    const [name, id, encoded] = matched(/^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/, verifierKey.trim());
-    const key = fromBase64(encoded);
-    const named = await sha256(join(utf8(`${name}\n`), key));
-    demand(key.length === 33 && key[0] === 1 && hex(named.slice(0, 4)) === id, "verifier-key");
+  /** Name, id and octets of a verifier key: `kind` 1 is a log's, 4 a witness's. */
+  const readNoteKey = async (text, kind) => {
+    const [name, id, encoded] = matched(/^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/, text.trim());
+    const octets = fromBase64(encoded);
+    const named = await sha256(join(utf8(`${name}\n`), octets));
+    demand(octets.length === 33 && octets[0] === kind && hex(named.slice(0, 4)) === id, "verifier-key");
+    return { name, id, octets: octets.slice(1) };
+  };
+
+  /** Text and signatures of a signed note. */
+  const splitNote = (note) => {
     const gap = note.lastIndexOf("\n\n");
     demand(gap >= 0 && note.endsWith("\n") && !/[\x00-\x09\x0b-\x1f]/.test(note), "note");
-    const text = note.slice(0, gap + 1);
-    const lines = note.slice(gap + 2, -1).split("\n");
-    const signatures = lines.map((line) => matched(/^— ([^\s+]+) ([A-Za-z0-9+/=]+)$/, line));
-    const made = signatures
-      .map(([by, signature]) => ({ by, octets: fromBase64(signature) }))
-      .filter(({ by, octets }) => by === name && hex(octets.slice(0, 4)) === id);
-    demand(made.length > 0, "not-by-log", { name });
+    const signatures = note.slice(gap + 2, -1).split("\n").map((line) => {
+      const [by, signature] = matched(/^— ([^\s+]+) ([A-Za-z0-9+/=]+)$/, line);
+      return { by, octets: fromBase64(signature) };
+    });
+    return { text: note.slice(0, gap + 1), signatures };
+  };
+
+  const madeBy = ({ name, id }, signatures) =>
+    signatures.filter(({ by, octets }) => by === name && hex(octets.slice(0, 4)) === id);
+
+  const openCheckpoint = async (note, verifierKey) => {
+    const key = await readNoteKey(verifierKey, 1);
+    const { text, signatures } = splitNote(note);
+    const made = madeBy(key, signatures);
+    demand(made.length > 0, "not-by-log", { name: key.name });
     for (const { octets } of made) {
-      demand(await ed25519Holds(key.slice(1), octets.slice(4), utf8(text)), "signature");
+      demand(await ed25519Holds(key.octets, octets.slice(4), utf8(text)), "signature");
     }
     const [origin, size, root, ...rest] = text.split("\n");
     demand(/^(?:0|[1-9][0-9]{0,17})$/.test(size), "malformed");
@@ -392,6 +415,99 @@
     }
     demand(last === 0n && same(hash, tree.root), "path");
     return { index, size: tree.size };
+  };
+
+  // --- witnesses: a quorum is { least, members }, a member a verifier key or a quorum
+
+  const keysOf = (quorum) => quorum.members.flatMap((one) => (typeof one === "string" ? [one] : keysOf(one)));
+
+  const isMet = (quorum, signed) =>
+    quorum.members.filter((one) => (typeof one === "string" ? signed.has(one) : isMet(one, signed))).length >= quorum.least;
+
+  /** Which of `keys` cosigned the note, and when; one wrong cosignature under such a key spoils the note. */
+  const readCosignatures = async (note, keys) => {
+    const { text, signatures } = splitNote(note);
+    const signed = new Map();
+    for (const key of keys) {
+      const witness = await readNoteKey(key, 4);
+      for (const { octets } of madeBy(witness, signatures)) {
+        demand(octets.length === 76, "cosignature", { name: witness.name });
+        const seconds = new DataView(octets.buffer, octets.byteOffset).getBigUint64(4);
+        const message = utf8(`cosignature/v1\ntime ${seconds}\n${text}`);
+        demand(await ed25519Holds(witness.octets, octets.slice(12), message), "cosignature", { name: witness.name });
+        signed.set(key, Number(seconds));
+      }
+    }
+    return signed;
+  };
+
+  /** `lenient`: the reason to give, as not shown, where the policy's source asks for no refusal. */
+  const checkQuorum = async (note, quorum, record, lenient) => {
+    const keys = keysOf(quorum);
+    const signed = await readCosignatures(note, keys);
+    for (const [key, seconds] of signed) {
+      const early = record !== undefined && 1000 * seconds < instant(record.at) - FARTHEST_MS;
+      demand(!early, "cosigned-before", { name: key.split("+")[0] });
+    }
+    const counts = { count: signed.size, all: keys.length };
+    const met = isMet(quorum, signed);
+    if (lenient === "own-policy") throw new Unshown(met ? "own-policy" : "too-few", counts);
+    if (!met) throw new (lenient ? Unshown : Wrong)("too-few", counts);
+  };
+
+  /** A policy file (c2sp.org/tlog-policy). */
+  const readPolicy = async (text, origin) => {
+    const named = new Map([["none", { least: 0, members: [] }]]);
+    const logs = [];
+    let quorum;
+    for (const [at, line] of text.split("\n").entries()) {
+      const wrong = { line: at + 1 };
+      const [word = "#", name, ...rest] = line.split(/[ \t]+/).filter(Boolean);
+      if (word.startsWith("#")) continue;
+      demand(name !== undefined, "policy", wrong);
+      if (word === "log") {
+        logs.push((await readNoteKey(name, 1)).name);
+      } else if (word === "witness") {
+        demand(rest.length > 0 && !named.has(name) && ![...named.values()].includes(rest[0]), "policy", wrong);
+        await readNoteKey(rest[0], 4);
+        named.set(name, rest[0]);
+      } else if (word === "group") {
+        const [count, ...members] = rest;
+        demand(members.length > 0 && !named.has(name) && new Set(members).size === members.length, "policy", wrong);
+        demand(members.every((one) => named.has(one)), "policy", wrong);
+        const least = count === "any" ? 1 : count === "all" ? members.length : /^[0-9]{1,3}$/.test(count) ? Number(count) : 0;
+        demand(least >= 1 && least <= members.length, "policy", wrong);
+        named.set(name, { least, members: members.map((one) => named.get(one)) });
+      } else {
+        demand(word === "quorum" && rest.length === 0 && quorum === undefined && named.has(name), "policy", wrong);
+        quorum = named.get(name);
+      }
+    }
+    demand(quorum !== undefined, "policy", { line: 0 });
+    demand(logs.length === 0 || logs.includes(origin), "other-log", { origin });
+    return typeof quorum === "string" ? { least: 1, members: [quorum] } : quorum;
+  };
+
+  /** The directory's policy for one log: the word of its own node does not count. */
+  const policyOfDirectory = ({ witness_policy: policy, nodes }, origin) => {
+    const members = nodes
+      .filter((node) => policy.witnesses.includes(node.id) && node.witness_key && node.log_origin !== origin)
+      .map((node) => node.witness_key);
+    return { least: policy.threshold, members };
+  };
+
+  /** Check cosignatures by the reader's policy, else the directory's, else the one the receipt states. */
+  const checkWitnesses = async (checks, receipt, record, tree, policy, directory) => {
+    const note = () => splitProof(receipt.proof).note;
+    const run = (make) => checks.run("witnesses", make, tree);
+    if (policy !== undefined) {
+      await run(async (one) => checkQuorum(note(), await readPolicy(policy, one.origin), record));
+    } else if (directory?.witness_policy?.threshold) {
+      await run((one) => checkQuorum(note(), policyOfDirectory(directory, one.origin), record, "too-few"));
+    } else if (receipt.witnesses?.threshold) {
+      const { threshold, witnesses } = receipt.witnesses;
+      await run(() => checkQuorum(note(), { least: threshold, members: witnesses.map(String) }, record, "own-policy"));
+    }
   };
 
   // --- whose keys
@@ -438,7 +554,7 @@
     demand(valid, "not-in-directory", { who });
   };
 
-  /** All checks of one receipt; `trust` may hold `directory` (text), `anchor` (JWK) and `logKey`. */
+  /** All checks of one receipt; `trust` may hold `directory` and `policy` (texts), `anchor` (JWK) and `logKey`. */
   const verifyReceipt = async (receipt, trust = {}) => {
     const checks = new Checks();
     const record = await checks.run("record-form", () => readRecord(receipt));
@@ -457,15 +573,19 @@
       }
     }
     let place;
+    let tree;
     if (receipt.proof === null || receipt.proof === undefined) {
       await checks.run("inclusion", () => { throw new Unshown("no-proof"); });
     } else {
-      const tree = await checks.run("checkpoint", () => checkCheckpoint(receipt));
+      tree = await checks.run("checkpoint", () => checkCheckpoint(receipt));
       place = await checks.run("inclusion", (...given) => checkInclusion(receipt, ...given), leaf, tree);
     }
     const directory = trust.directory === undefined
       ? undefined
       : await checks.run("directory", () => openDirectory(trust.directory, trust.anchor));
+    if (receipt.proof !== null && receipt.proof !== undefined) {
+      await checkWitnesses(checks, receipt, record, tree, trust.policy, directory);
+    }
     await checks.run("log-key", (one) => checkLogKey(receipt.log, one, directory, trust.logKey), record);
     for (const [side, message] of [["consumer", request], ["provider", response]]) {
       if (message) await checks.run(`${side}-key`, (...given) => checkMember(given[0], given[1], side, directory), message, record);
@@ -487,7 +607,7 @@
         "response-digest",
       ],
     },
-    { title: ["Nhật ký", "The log"], checks: ["checkpoint", "inclusion"] },
+    { title: ["Nhật ký", "The log"], checks: ["checkpoint", "witnesses", "inclusion"] },
     { title: ["Khóa của ai", "Whose keys"], checks: ["directory", "log-key", "consumer-key", "provider-key"] },
   ];
   const STATES = new Map([
@@ -619,19 +739,19 @@
     document.getElementById("checks").replaceChildren(...groups);
   };
 
-  const given = { receipt: undefined, directory: undefined, anchor: undefined };
+  const given = { receipt: undefined, directory: undefined, anchor: undefined, policy: undefined };
 
   const check = async () => {
     document.getElementById("facts").replaceChildren();
     document.getElementById("checks").replaceChildren();
     if (!globalThis.crypto?.subtle) return showVerdict("insecure");
     if (given.receipt === undefined) return showVerdict("unreadable");
-    const report = await verifyReceipt(given.receipt, { directory: given.directory, anchor: given.anchor });
+    const report = await verifyReceipt(given.receipt, { directory: given.directory, anchor: given.anchor, policy: given.policy });
     show(report, given.receipt.synthetic === true);
     return report;
   };
 
-  /** A file says itself what it is: a directory is an envelope, an anchor a key, anything else should be a receipt. */
+  /** A file says itself what it is: an envelope, a key, a policy; anything else should be a receipt. */
   const take = async (files) => {
     for (const file of files) {
       const text = await file.text();
@@ -641,8 +761,9 @@
       } catch {
         content = null;
       }
-      const kind = content?.signatures ? "directory" : content?.kty ? "anchor" : "receipt";
-      given[kind] = kind === "directory" ? text : content !== null && typeof content === "object" ? content : undefined;
+      const isPolicy = content === null && /^[ \t]*quorum[ \t]/m.test(text);
+      const kind = isPolicy ? "policy" : content?.signatures ? "directory" : content?.kty ? "anchor" : "receipt";
+      given[kind] = kind === "directory" || kind === "policy" ? text : content !== null && typeof content === "object" ? content : undefined;
       const label = document.querySelector(`[data-given="${kind}"]`);
       label.textContent = plain(file.name);
       label.hidden = false;
