@@ -225,6 +225,43 @@ async def test_a_caller_that_leaves_ends_the_stream_on_both_sides_and_on_record(
         assert leaves[1]["bytes"] < 2_000 * len(PIECE)
 
 
+async def test_a_node_that_stops_in_the_middle_of_a_stream_has_its_end_on_record(pair: Pair) -> None:
+    never = asyncio.Event()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        await many(40, cut_after=None)(Unfinished(writer))
+        await never.wait()
+
+    pair.answers = answer
+    async with pair.call() as under_way:
+        pieces = aiter(under_way)
+        await anext(pieces)
+        await pair.provider.listener.stop(0.1)
+        with pytest.raises(Problem):
+            await read_on(pieces)
+
+    ours, theirs = await pair.ends(2)
+    assert (theirs[1]["outcome"], theirs[1]["reason"]) == ("failed", "closed;stopped")
+    assert (ours[1]["outcome"], ours[1]["reason"]) == ("failed", "closed;bad-answer")
+
+
+async def read_on(pieces: AsyncIterator[bytes]) -> None:
+    async for _ in pieces:
+        pass
+
+
+class Unfinished:
+    """A writer whose last chunk is held back."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self.drain = writer.drain
+
+    def write(self, piece: bytes) -> None:
+        if piece != b"0\r\n\r\n":
+            self._writer.write(piece)
+
+
 async def test_a_limited_or_personal_answer_is_never_streamed(pair: Pair) -> None:
     body = json.dumps({"rows": [{"name": "x" * 700_000}, {"name": "y" * 700_000, "phone": "0912345678"}]}).encode()
 
