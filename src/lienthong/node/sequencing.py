@@ -10,7 +10,7 @@ import structlog
 
 from lienthong.access import queries
 from lienthong.access.recovery import Contradiction, enter_recovery, recovery_state
-from lienthong.access.sequence import LogShortened, Sequencer
+from lienthong.access.sequence import BATCH, LogShortened, Sequencer
 from lienthong.node.local import Local, NoDirectory
 from lienthong.node.prepare import LOG_KEY
 from lienthong.node.witnessing import PATIENCE_S, own_heads, own_policy, stop_if_contradicted
@@ -35,9 +35,12 @@ async def sequence_log(local: Local) -> None:
             await sequencer.publish_newest(db)
             while True:
                 placed = await sequencer.step(db)
+                if placed == BATCH:
+                    continue
                 if placed == 0:
                     await _wait_out_recovery(db)
-                    await asyncio.sleep(local.settings.checkpoint_interval_s)
+                # Also while records keep coming: a checkpoint for each handful would cost more than the calls.
+                await asyncio.sleep(local.settings.checkpoint_interval_s)
         except LogShortened as shortened:
             facts = shortened.facts
             await db.rollback()
