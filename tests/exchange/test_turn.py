@@ -256,4 +256,5 @@ async def test_the_scope_says_what_the_request_said() -> None:
     assert scope["headers"] == [(b"host", b"a"), (b"x-b", b"1"), (b"x-b", b"2")]
     assert scope["server"] == ("127.0.0.1", port)
     assert scope["client"][0] == "127.0.0.1"
-    assert scope["state"] == {"peer": None, "target": b"/%C3%B6%2Fx?y=%20"}
+    assert scope["state"] == {"peer": None, "target": b"/%C3%B6%2Fx?y=%20", "gone": scope["state"]["gone"]}
+    assert scope["state"]["gone"]()  # by now the client has left
