@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
@@ -245,3 +247,56 @@ async def counts(db: AsyncConnection) -> list[tuple[str, str, str, int]]:
         """
     )
     return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]
+
+
+FSCK = """
+    SELECT e.idx, e.hash, r.hash, r.leaf,
+           to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.side, e.exchange_id, e.consumer,
+           e.provider, e.resource, e.way, e.purpose, e.outcome, e.reason, e.rows, e.bytes, e.agreement,
+           e.agreement_digest
+      FROM entry e LEFT JOIN record r USING (seq)
+     ORDER BY e.idx
+"""
+_SHOWN = (
+    "at", "side", "exchange_id", "consumer", "provider", "resource", "way", "purpose", "outcome", "reason", "rows",
+    "bytes",
+)  # fmt: skip
+
+
+def placed_records(dsn: str) -> Iterator[tuple[int, bytes, bytes]]:
+    """Index, leaf hash and leaf of every entry in log order, for a check of the whole; a row for each that is hidden.
+
+    Where the columns of an entry differ from its record, or the record is gone, an empty leaf stands in its place.
+    """
+    with psycopg.connect(dsn) as db, db.cursor("fsck") as cursor:
+        cursor.itersize = 5_000
+        for row in cursor.execute(FSCK):
+            index, hash_, own, leaf, *columns = row
+            written = b"" if leaf is None else bytes(leaf)
+            yield index, bytes(hash_), written if hash_ == own and _as_recorded(written, columns) else b""
+    with psycopg.connect(dsn) as db:
+        hidden = db.execute(
+            """
+            SELECT count(*) FROM record r, sequenced s
+             WHERE (r.tx, r.seq) <= (s.tx, s.seq) AND NOT EXISTS (SELECT FROM entry e WHERE e.seq = r.seq)
+            """
+        ).fetchone()
+    yield from ((-1, b"", b"") for _ in range(hidden[0] if hidden else 0))
+
+
+def kept_notes(dsn: str, most: int = 1_000) -> list[bytes]:
+    """The newest checkpoints that the database holds, as signed."""
+    with psycopg.connect(dsn) as db:
+        rows = db.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT %s", (most,)).fetchall()
+    return [bytes(row[0]) for row in rows]
+
+
+def _as_recorded(leaf: bytes, columns: Sequence[object]) -> bool:
+    """Whether the columns by which people search say what the leaf says."""
+    try:
+        told: dict[str, Any] = json.loads(leaf)
+        agreement = told["agreement"] or {}
+        recorded = [told[name] for name in _SHOWN] + [agreement.get("id"), agreement.get("digest")]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return recorded == list(columns)

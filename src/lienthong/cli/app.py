@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "upgrade": "Bring the node's data to this release: check, back up, migrate.",
     "support-bundle": "Gather what those who help need to see, without personal data.",
     "backup": "Back up everything a node needs to live again, while it serves.",
+    "log": "Copy a log; check this node's own log against its database and outside checkpoints.",
     "restore": "Restore a backup on an empty server; end recovery mode with an outside checkpoint.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
 }
