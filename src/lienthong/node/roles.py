@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
 import os
 import signal
 import sys
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 import uvloop
@@ -36,6 +37,27 @@ async def _run(role: str, settings: Settings) -> None:
     await getattr(module, f"run_{role}")(settings, stopping)
 
 
+class NeverFails:
+    """A text stream whose writing may fail (a full disk, a closed pipe) without failing whoever tells something.
+
+    A job that fails because the disk is full must be able to say so, and to try again when it can not.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure_log(node: str, role: str) -> None:
     """JSON lines on standard error: an event with fields, no bodies, no personal data."""
     structlog.configure(
@@ -49,6 +71,6 @@ def configure_log(node: str, role: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping().get(os.environ.get("LIENTHONG_LOG", "WARNING"), logging.WARNING)
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", NeverFails(sys.stderr))),
     )
     structlog.contextvars.bind_contextvars(node=node, role=role)

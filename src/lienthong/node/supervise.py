@@ -21,7 +21,7 @@ from lienthong.config import Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.node.forking import Child, fork, preload
-from lienthong.node.roles import ROLES, run_role
+from lienthong.node.roles import ROLES, NeverFails, run_role
 from lienthong.storage.placement import short_folder
 from lienthong.storage.provision import DatabaseDsns, DatabaseUnavailable, prepare_database
 from lienthong.storage.server import PostgresServer
@@ -94,7 +94,7 @@ class Supervisor:
                 if not self._stopping and (status := child.poll()) is not None:
                     print(
                         json.dumps({"event": "child.ended", "role": role, "status": status}),
-                        file=sys.stderr,
+                        file=NeverFails(sys.stderr),
                         flush=True,
                     )
                     time.sleep(RESTART_WAIT_S)
