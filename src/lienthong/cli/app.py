@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "call": "Call a service of another member through your node.",
     "share": "Take a shared table: get a Delta Sharing profile under an agreement.",
     "query": "Ask one SQL question over tables of several members.",
+    "events": "Follow the changes of another member's table.",
     "address": "Say which commune an address lies in, old or new, in any spelling.",
     "id": "Say what a code is (person, firm, parcel, dossier, unit, telephone, plate) and whether it holds.",
     "rekey": "Carry a table of figures from the units of one day to those of another.",
@@ -30,8 +31,10 @@ COMMANDS: Final = {
     "upgrade": "Bring the node's data to this release: check, back up, migrate.",
     "support-bundle": "Gather what those who help need to see, without personal data.",
     "backup": "Back up everything a node needs to live again, while it serves.",
+    "drill": "Lose a part of the demo on purpose and see what goes on; rehearse a restore.",
     "log": "Copy a log; check this node's own log against its database and outside checkpoints.",
     "restore": "Restore a backup on an empty server; end recovery mode with an outside checkpoint.",
+    "doctor": "Say what is wrong with this node and what mends it.",
     "verify": "Check receipts and logs, offline, trusting nobody.",
 }
 

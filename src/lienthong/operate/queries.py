@@ -243,6 +243,19 @@ def in_recovery(db: Database) -> bool:
     return bool(_rows(db, "SELECT 1 FROM log_recovery"))
 
 
+def shut_out(superuser: str, name: str) -> None:
+    """Let nobody into the database ``name`` any more, whoever is in it now.  Raises DatabaseUnavailable."""
+    with _open(superuser) as db:
+        db.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+def let_in(superuser: str, name: str) -> None:
+    """Take back ``shut_out``."""
+    with _open(superuser) as db:
+        db.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+
+
 def _rows(db: Database, query: str, *values: object) -> list[tuple[Any, ...]]:  # Any: what PostgreSQL answers
     return db.execute(query.encode(), values or None).fetchall()
 
