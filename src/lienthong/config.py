@@ -113,6 +113,12 @@ class Settings:
     """How long one object a call is kept for the owner's systems (``/monitoring``); records are kept by other rules."""
     traces: str = ""
     """Address of an OpenTelemetry collector (OTLP over HTTP); empty: no spans, ``traceparent`` is passed on as it is."""
+    tsa_url: str = ""
+    """Address of a time-stamping authority (RFC 3161) that stamps checkpoints; empty: none is asked."""
+    tsa_roots: Path | None = None
+    """PEM file with the roots of that authority."""
+    tsa_every_s: float = 600.0
+    """How often a checkpoint is stamped."""
     synthetic: bool = False
     """True when this node serves made-up data only: said wherever it is shown."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -160,7 +166,7 @@ def settings_from(table: Mapping[str, object], source: Path) -> Settings:
 
 
 def _converted(name: str, value: object, source: Path) -> object:
-    if name in ("data", "directory_anchor"):
+    if name in ("data", "directory_anchor", "tsa_roots"):
         path = Path(str(value))
         return path if path.is_absolute() else (source.parent / path).resolve()
     if name == "members":

@@ -17,6 +17,7 @@ from lienthong.access import queries
 from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.models import instant
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
+from lienthong.access.witness.queries import stamp_of, stamps
 from lienthong.i18n import T
 from lienthong.storage.pool import Pool, reading
 
@@ -35,6 +36,9 @@ def log_routes(pool: Pool, files: LogFiles, receipts: ReceiptMaker) -> list[Base
         "/log/tile/{path:path}": _tile(files),
         "/log/receipt/{record_hash}": _receipt(pool, receipts),
         "/log/proof/{record_hash}": _proof(pool, receipts),
+        "/log/stamps": _stamps(pool),
+        "/log/stamp/{size:int}": _stamp(pool),
+        "/log/stamp/{size:int}/checkpoint": _stamped(pool),
         "/v1/uses": _uses(pool),
     }
     return [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
@@ -77,6 +81,43 @@ def _proof(pool: Pool, receipts: ReceiptMaker) -> Handler:
         return PlainTextResponse(str(proof), headers=FRESH)
 
     return read
+
+
+def _stamps(pool: Pool) -> Handler:
+    async def read(_: Request) -> Response:
+        async with reading(pool) as db:
+            kept = await stamps(db, MOST_ENTRIES)
+        return JSONResponse({"stamps": [{"size": one.size, "at": instant(one.at)} for one in kept]}, headers=FRESH)
+
+    return read
+
+
+def _stamp(pool: Pool) -> Handler:
+    async def read(request: Request) -> Response:
+        async with reading(pool) as db:
+            kept = await stamp_of(db, request.path_params["size"])
+        if kept is None:
+            raise _no_stamp()
+        return Response(bytes(kept.token), media_type="application/timestamp-reply", headers=FOREVER)
+
+    return read
+
+
+def _stamped(pool: Pool) -> Handler:
+    async def read(request: Request) -> Response:
+        size = request.path_params["size"]
+        async with reading(pool) as db:
+            note = await queries.checkpoint_of_size(db, size)
+            kept = await stamp_of(db, size)
+        if note is None or kept is None:
+            raise _no_stamp()
+        return Response(note, media_type="text/plain; charset=utf-8", headers=FOREVER)
+
+    return read
+
+
+def _no_stamp() -> NoSuchRecord:
+    return NoSuchRecord(T("No checkpoint of that size has a timestamp."), mend=T("See /log/stamps."))
 
 
 def _uses(pool: Pool) -> Handler:

@@ -17,7 +17,7 @@ from lienthong.monitoring import queries
 from lienthong.node.finding import Check, Look, fine
 from lienthong.node.local import Local
 from lienthong.node.prepare import fingerprint
-from lienthong.node.witnesschecks import forks, recovery, witnesses
+from lienthong.node.witnesschecks import forks, recovery, timestamps, witnesses
 from lienthong.trust.keys import key_id, public_jwk
 
 STALE_DIRECTORY: Final = timedelta(minutes=10)
@@ -189,5 +189,5 @@ def _no_directory(problem: Problem) -> Check:
 
 
 CHECKS: Final[tuple[Look, ...]] = (
-    database, disk, directory, sequencer, certificate, keys, recovery, witnesses, forks,
+    database, disk, directory, sequencer, certificate, keys, recovery, witnesses, forks, timestamps,
 )  # fmt: skip

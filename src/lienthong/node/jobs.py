@@ -27,6 +27,7 @@ from lienthong.node.local import Local, open_local
 from lienthong.node.opencounts import record_open_days
 from lienthong.node.prepare import DIRECTORY_KEY
 from lienthong.node.sequencing import sequence_log
+from lienthong.node.stamping import stamp_checkpoints
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.telling import forget_calls, tell_process
 from lienthong.node.witnessing import ask_witnesses, compare_with_others
@@ -65,6 +66,8 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: tell_process(local, "jobs"),
         lambda: forget_calls(local),
     ]
+    if settings.tsa_url:
+        jobs.append(lambda: stamp_checkpoints(local))
     if settings.national:
         jobs.append(lambda: publish_versions(local))
     tasks = [asyncio.create_task(_for_ever(job)) for job in jobs]

@@ -10,6 +10,7 @@ from lienthong.access.witness import queries
 from lienthong.i18n import T
 from lienthong.node.finding import Check, fine
 from lienthong.node.local import Local
+from lienthong.node.stamping import overdue
 from lienthong.node.witnessing import own_policy
 from lienthong.trust.cosign import cosignature_times, cosigned
 
@@ -68,4 +69,21 @@ async def forks(local: Local) -> Check:
         T("These logs showed two histories, both signed: {origins}. The evidence is under /witness/forks."),
         T("Trust no receipt of that log alone; compare with the other side's records and tell the log's operator."),
         {"origins": ", ".join(sorted({one.origin for one in kept})[:10])},
+    )  # fmt: skip
+
+
+async def timestamps(local: Local) -> Check:
+    """Whether checkpoints get their timestamps, where an authority is set."""
+    if not local.settings.tsa_url:
+        return fine("timestamps")
+    async with local.pool.connection(timeout=2.0) as db:
+        last = await queries.newest_stamp(db)
+        newest = await queries.newest_with_cosignatures(db, [])
+    if newest is None or not overdue(local, last.at if last else None, newest.at, datetime.now(UTC)):
+        return fine("timestamps")
+    return Check(
+        "timestamps", "degraded", "missing",
+        T("No checkpoint was timestamped since {since}: uses go on, their time rests on this node's clock."),
+        T("See that tsa_url can be reached, and that tsa_roots holds the authority's root."),
+        {"since": last.at.astimezone(UTC).isoformat(timespec="seconds") if last else "-"},
     )  # fmt: skip

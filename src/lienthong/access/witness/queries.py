@@ -158,3 +158,39 @@ async def _kept(db: AsyncConnection, size: int, names: list[str]) -> KeptCheckpo
             {"size": size, "names": names},
         )
         return await cursor.fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptStamp:
+    """A timestamp of the checkpoint of ``size`` leaves: the authority's reply and the time it states."""
+
+    size: int
+    token: bytes
+    at: datetime
+
+
+async def keep_stamp(db: AsyncConnection, size: int, token: bytes, at: datetime) -> None:
+    """Keep the timestamp of a checkpoint; the first one stays."""
+    await db.execute(
+        "INSERT INTO checkpoint_stamp (size, token, at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", (size, token, at)
+    )
+
+
+async def newest_stamp(db: AsyncConnection) -> KeptStamp | None:
+    """The timestamp of the largest checkpoint that has one."""
+    kept = await stamps(db, 1)
+    return kept[0] if kept else None
+
+
+async def stamps(db: AsyncConnection, most: int) -> list[KeptStamp]:
+    """The newest timestamps."""
+    async with db.cursor(row_factory=class_row(KeptStamp)) as cursor:
+        await cursor.execute("SELECT size, token, at FROM checkpoint_stamp ORDER BY size DESC LIMIT %s", (most,))
+        return await cursor.fetchall()
+
+
+async def stamp_of(db: AsyncConnection, size: int) -> KeptStamp | None:
+    """The timestamp of the checkpoint of exactly ``size`` leaves."""
+    async with db.cursor(row_factory=class_row(KeptStamp)) as cursor:
+        await cursor.execute("SELECT size, token, at FROM checkpoint_stamp WHERE size = %s", (size,))
+        return await cursor.fetchone()
