@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
+import pytest_asyncio
 from psycopg import AsyncConnection
 
 from lienthong.catalog.models import Service, Subject
 from lienthong.catalog.publish import PublishRequest
 from lienthong.catalog.publish import publish as publish_service
 from lienthong.directory.models import DatasetId, ServiceId
+from lienthong.node.jobs import ALL_OPERATIONS
 from lienthong.storage.server import PostgresServer
+from lienthong.tables.sandbox import Keeper
 from lienthong.trust.keys import generate_es256
 from tests.agreements.build import compiled
 from tests.use.databases import databases
@@ -64,6 +68,16 @@ async def the_service(database: AsyncConnection, dsn: str) -> Service:
             synthetic=True,
         ),
     )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def node_sandbox() -> AsyncIterator[Path]:
+    """The socket of one sandbox with every job that nodes send to theirs (starting one takes a second)."""
+    with tempfile.TemporaryDirectory(prefix="lienthong-sandbox-") as folder:
+        keeper = Keeper(Path(folder) / "sandbox.sock", ALL_OPERATIONS)
+        await keeper.start(warm=True)
+        yield Path(folder) / "sandbox.sock"
+        await keeper.close()
 
 
 @pytest.fixture

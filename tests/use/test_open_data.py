@@ -20,16 +20,14 @@ from lienthong.catalog.publish import PublishRequest
 from lienthong.catalog.publish import publish as publish_service
 from lienthong.directory.models import ServiceId
 from lienthong.exchange.consume import Wish
-from lienthong.node.jobs import ALL_OPERATIONS
 from lienthong.node.opencounts import record_open_days
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Subqueries
-from lienthong.node.supervise import sandbox_socket
 from lienthong.node.web import PublicWeb
 from lienthong.query.operations import Restrictor
 from lienthong.storage.server import PostgresServer
 from lienthong.tables.queries import Sources
-from lienthong.tables.sandbox import Keeper, Sandbox
+from lienthong.tables.sandbox import Sandbox
 from lienthong.trust.keys import generate_es256
 from tests.use.databases import databases
 from tests.use.nodes import COUNTER, PURPOSE, TestNode, a_directory, publish, start_node, two_locals
@@ -64,14 +62,15 @@ class Register:
 
 
 @pytest.fixture
-async def register(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[Register]:
+async def register(
+    pg_server: PostgresServer, tmp_path: Path, node_sandbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Register]:
     with databases(pg_server, 2) as dsns:
         locals_ = await two_locals(dsns, tmp_path)
         publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
-        place = sandbox_socket(locals_[1].settings)
-        keeper, sources = Keeper(place, ALL_OPERATIONS), Sources()
-        await keeper.start(warm=True)
-        answers = Subqueries(Sandbox(place), Restrictor(Sandbox(place)), sources, locals_[1].settings)
+        monkeypatch.setattr("lienthong.node.web.sandbox_socket", lambda settings: node_sandbox)
+        sandbox, sources = Sandbox(node_sandbox), Sources()
+        answers = Subqueries(sandbox, Restrictor(sandbox), sources, locals_[1].settings)
         consumer = await start_node(locals_[0])
         provider = await start_node(locals_[1], answer_subquery=answers.answer)
         with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
@@ -90,7 +89,6 @@ async def register(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[R
         await asyncio.gather(web._sources.close(), web._commit.close(), web._pages.close(), sources.close())
         for node in (consumer, provider):
             await node.stop()
-        await keeper.close()
 
 
 def a_request(provider: TestNode, name: str, sharing: str) -> PublishRequest:

@@ -18,12 +18,11 @@ from lienthong.directory.models import ServiceId
 from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.describe import Describer, Descriptions
 from lienthong.exchange.listen import serve_app
-from lienthong.node.jobs import ALL_OPERATIONS
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.query.operations import Planner, Restrictor
 from lienthong.storage.server import PostgresServer
 from lienthong.tables.queries import Sources
-from lienthong.tables.sandbox import Keeper, Sandbox
+from lienthong.tables.sandbox import Sandbox
 from lienthong.trust.keys import generate_es256
 from lienthong.trust.seal import commitment
 from tests.use.conftest import PEOPLE, the_agreement, the_service
@@ -49,10 +48,8 @@ class Asking:
 
 
 @pytest.fixture
-async def asking(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[Asking]:
-    keeper = Keeper(tmp_path / "sandbox.sock", ALL_OPERATIONS)
-    await keeper.start(warm=True)
-    sandbox, sources = Sandbox(tmp_path / "sandbox.sock"), Sources()
+async def asking(pg_server: PostgresServer, tmp_path: Path, node_sandbox: Path) -> AsyncIterator[Asking]:
+    sandbox, sources = Sandbox(node_sandbox), Sources()
     with databases(pg_server, 2) as dsns:
         locals_ = await two_locals(dsns, tmp_path)
         publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
@@ -86,7 +83,6 @@ async def asking(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[Ask
         for node in (consumer, provider):
             await node.stop()
     await sources.close()
-    await keeper.close()
 
 
 async def _nothing(*_):

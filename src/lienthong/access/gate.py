@@ -206,9 +206,7 @@ class Gate:
 
 
 def way_of(use: Use) -> AgreementWay:
-    """The way as agreements name it: events come with their own issue and agree to nothing yet."""
-    if use.way == "event":
-        raise TermsRefuse(T("Agreements do not speak of events yet."), resource=use.resource)
+    """The way as agreements name it."""
     return use.way
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from lienthong.agreements import vocabulary as v
-from lienthong.agreements.models import Forbidden, ObligationKind, Permission, Prohibition, Terms
+from lienthong.agreements.models import USUAL_WAYS, Forbidden, ObligationKind, Permission, Prohibition, Terms
 
 Json = str | Sequence["Json"] | Mapping[str, "Json"]
 """What a document may hold: no numbers, no booleans, no nulls."""
@@ -118,8 +118,8 @@ def _conditions(rule: Permission | Prohibition) -> list[Json]:
     constraints: list[Json] = []
     if rule.purposes:
         constraints.append(_constraint(v.PURPOSE, "isAnyOf", sorted(v.PURPOSE_ID + code for code in rule.purposes)))
-    # All three ways is what the absence of the constraint means: written one way only, equal terms are equal bytes.
-    if rule.ways and len(rule.ways) < len(v.WAY_IRI):
+    # The usual ways are what the absence of the constraint means: written one way only, equal terms are equal bytes.
+    if rule.ways and set(rule.ways) != set(USUAL_WAYS):
         constraints.append(_constraint(v.WAYS, "isAnyOf", sorted(v.WAY_IRI[way] for way in rule.ways)))
     if rule.systems:
         constraints.append(_constraint(v.SYSTEM, "isAnyOf", sorted(v.ID + system for system in rule.systems)))

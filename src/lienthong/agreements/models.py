@@ -25,7 +25,7 @@ from lienthong.directory.models import (
 from lienthong.errors import Problem
 from lienthong.i18n import T
 
-Way = Literal["call", "table", "query"]
+Way = Literal["call", "table", "query", "event"]
 MaskKind = Literal["drop", "null", "partial", "year", "round"]
 RowOperator = Literal["eq", "neq", "lt", "lteq", "gt", "gteq", "in"]
 Mode = Literal["rule", "request", "bought"]
@@ -34,6 +34,8 @@ Forbidden = Literal["use", "distribute", "reidentify"]
 Clause = Literal["delivery", "processing", "limits", "commitments", "security", "storage", "derived", "deletion"]
 
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
+USUAL_WAYS: Final[tuple[Way, ...]] = ("call", "table", "query")
+"""What a permission that names no way grants; events are granted by name only."""
 MASKS: Final[tuple[MaskKind, ...]] = get_args(MaskKind)
 ROW_OPERATORS: Final[tuple[RowOperator, ...]] = get_args(RowOperator)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -90,7 +92,7 @@ class Permission:
     starts: datetime
     ends: datetime | None = None
     """First moment no longer covered; None while open (only an agreement by rule may be open)."""
-    ways: tuple[Way, ...] = WAYS
+    ways: tuple[Way, ...] = USUAL_WAYS
     systems: tuple[SystemId, ...] = ()
     """The only systems of the consumer that may use it; empty means all of them."""
     fields: tuple[str, ...] | None = None
@@ -109,7 +111,7 @@ class Permission:
             read_purpose_code(code)
         _check(_GROUND.match(self.ground), T("{term} is none of the known legal grounds."), "ground")
         _check_window(self.starts, self.ends)
-        _check(self.ways and set(self.ways) <= set(WAYS), T("{term} allows only call, table and query."), "ways")
+        _check(self.ways and set(self.ways) <= set(WAYS), T("{term} allows only call, table, query and event."), "ways")
         _check_texts(self.ways, "ways")
         _check_texts(self.systems, "system")
         for system in self.systems:
@@ -156,7 +158,7 @@ class Prohibition:
         _check(self.action == "use" or not narrowed, T("{term}: only a prohibition of use can be narrowed."), "action")
         _check_texts(self.purposes, "purpose")
         _check_texts(self.ways, "ways")
-        _check(set(self.ways) <= set(WAYS), T("{term} allows only call, table and query."), "ways")
+        _check(set(self.ways) <= set(WAYS), T("{term} allows only call, table, query and event."), "ways")
         _check_texts(self.systems, "system")
         for code in self.purposes:
             read_purpose_code(code)

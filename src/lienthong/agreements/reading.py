@@ -24,6 +24,7 @@ from lienthong.agreements.document import (
 from lienthong.agreements.models import (
     MODES,
     ROW_OPERATORS,
+    USUAL_WAYS,
     Agreement,
     Clause,
     Forbidden,
@@ -190,7 +191,7 @@ def _permission(rule: Mapping[str, Json], place: str) -> Permission:
         ground=found.ground,
         starts=found.starts,
         ends=found.ends,
-        ways=found.ways or ("call", "table", "query"),
+        ways=found.ways or USUAL_WAYS,
         systems=found.systems,
         fields=found.fields,
         masks=tuple(found.masks),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from lienthong.agreements.models import MASKS, Clause, MaskKind, Way
+from lienthong.agreements.models import WAYS as WAYS_NAMED
 
 DSP_CONTEXT: Final = "https://w3id.org/dspace/2025/1/context.jsonld"
 ODRL: Final = "http://www.w3.org/ns/odrl/2/"
@@ -49,7 +50,7 @@ MODE: Final = LT + "mode"
 LEGAL_BASIS: Final = LT + "legalBasis"
 CLAUSES: Final = LT + "clauses"
 
-WAY_IRI: Final[dict[Way, str]] = {"call": LT + "call", "table": LT + "table", "query": LT + "query"}
+WAY_IRI: Final[dict[Way, str]] = {way: LT + way for way in WAYS_NAMED}
 WAY_OF: Final[dict[str, Way]] = {iri: way for way, iri in WAY_IRI.items()}
 
 MASK_OF: Final[dict[str, MaskKind]] = {LT + kind: kind for kind in MASKS}

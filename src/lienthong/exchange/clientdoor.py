@@ -99,6 +99,10 @@ OwnPage = Callable[[SystemId | None, bytes], Awaitable[tuple[int, Headers, bytes
 """The calling system (None: the page asks for none) and the query of the address -> status, fields, body."""
 
 
+OwnEvents = Callable[[SystemId, str, bytes, bytes, Mapping[str, object]], Awaitable[Mapping[str, object]]]
+"""The calling system, method, path, query and body -> JSON values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """What stands behind the door besides calls."""
@@ -114,6 +118,8 @@ class Counter:
     """What the owner's systems may read of the node itself, by path."""
     open_pages: Mapping[bytes, OwnPage] = field(default_factory=dict[bytes, OwnPage])
     """The same for whoever reaches the listener: nothing in it belongs to one system."""
+    events: OwnEvents | None = None
+    """What stands behind ``/events``: subscriptions and what arrived for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +244,11 @@ class ClientDoor:
                 return _json(
                     await self._counter.profile(SystemId(client.system), str(asked.get("agreement", "")), purpose)
                 )
+            case ("GET" | "POST") as method, _ if self._counter.events and (path + b"/").startswith(b"/events/"):
+                client = self._client(arrived.last(b"x-road-client"), arrived)
+                asked = self._question(arrived) if method == "POST" else {}
+                query = arrived.target.partition(b"?")[2]
+                return _json(await self._counter.events(SystemId(client.system), method, path, query, asked))
             case "GET", b"/livez":
                 return _json({"status": "ok"})
             case "GET", b"/readyz":

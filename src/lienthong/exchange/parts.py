@@ -41,6 +41,8 @@ class SubqueryAnswer:
 
 AnswerSubquery = Callable[[Service, str, Decision], Awaitable[SubqueryAnswer]]
 """Runs the text of a sub-query under a decision."""
+AnswerEvents = Callable[[Service, Decision, Mapping[str, object]], Awaitable[SubqueryAnswer]]
+"""The next events of a table for a body that says from where: JSON in place of Arrow."""
 CallBackend = Callable[[Service, Incoming, bytes, bool], Awaitable[Answer | Flow]]
 """Forwards a call to a service's HTTP back end; the last argument says whether its answer may be streamed."""
 AcceptRule = Callable[[Decision, str, str], Awaitable[None]]
@@ -72,6 +74,8 @@ class Parts:
     """Refusals of the last minute: equal ones become one record with their count."""
     turns: FairQueue = field(default_factory=FairQueue)
     """Uses carried out at once for other nodes."""
+    answer_events: AnswerEvents | None = None
+    """None: this node tells no changes."""
     leases: Leases | None = None
     """Quotas shared with the node's other processes; without them each process counts for itself."""
 

@@ -148,6 +148,8 @@ class Provider:
         name = path.removeprefix(PREFIX).decode("ascii", "replace") if path.startswith(PREFIX) else ""
         if name == "query":
             return await self._use(incoming, "query", self._query, b"")
+        if name == "events" and parts.answer_events is not None:
+            return await self._use(incoming, "event", self._events, b"")
         if name in parts.notices:
             return await self._notice(name, incoming)
         rest = path.removeprefix(PREFIX + incoming.service.encode())
@@ -362,6 +364,13 @@ class Provider:
         sql = str(body_object(incoming.body).get("sql", ""))
         answer = await self._parts.answer_subquery(service, sql, decision)
         return Done(200, answer.arrow, ARROW_TYPE, rows=answer.rows, subjects=answer.subjects, note=answer.note)
+
+    async def _events(self, service: Service, decision: Decision, incoming: Incoming, rest: bytes) -> Done:
+        del rest
+        tell = self._parts.answer_events
+        assert tell is not None  # noqa: S101 - answer() has seen it
+        told = await tell(service, decision, body_object(incoming.body))
+        return Done(200, told.arrow, JSON_TYPE, rows=told.rows, subjects=told.subjects, note=told.note)
 
     async def _notice(self, name: str, incoming: Incoming) -> PeerAnswer:
         """A message that is not a use of data: signed both ways, not recorded in the access log."""

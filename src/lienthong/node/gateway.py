@@ -24,6 +24,10 @@ from lienthong.agreements.rules import accept_rule
 from lienthong.config import Settings
 from lienthong.directory.models import SystemId
 from lienthong.errors import Problem
+from lienthong.events.feed import Feeds
+from lienthong.events.follow import NOTICE as EVENT_HEAD
+from lienthong.events.follow import Follower
+from lienthong.events.rounds import rounds
 from lienthong.exchange.answer import Spill
 from lienthong.exchange.backend import Backend
 from lienthong.exchange.client import HttpClient
@@ -39,6 +43,7 @@ from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.quota import Leases
 from lienthong.node.desk import Desk
+from lienthong.node.eventdesk import EventCounter, EventOffice
 from lienthong.node.halves import HalvesDesk
 from lienthong.node.health import readiness
 from lienthong.node.live import Live
@@ -113,7 +118,9 @@ class Gateway:
             settings.members,
             tracing(settings.traces),
         )
-        door = observer.client_door(ClientDoor(self._counter(parts, consumer, questions, descriptions)))
+        follower = Follower(self.local.pool, self.local.seal, parts.link, consumer)
+        counter = replace(self._counter(parts, consumer, questions, descriptions), events=EventCounter(follower).answer)
+        door = observer.client_door(ClientDoor(counter))
         body = RequestLimits(max_body=settings.max_body_bytes)
         shared = settings.gateways > 1
         self._listeners = [
@@ -132,6 +139,7 @@ class Gateway:
             asyncio.create_task(self._count_repeats()),
             asyncio.create_task(observer.run()),
             asyncio.create_task(self._tidy_leases()),
+            asyncio.create_task(rounds(follower.follow_all)),
         ]
         log.info("gateway.serving", client=self.ports[0], peer=self.ports[1])
 
@@ -189,6 +197,7 @@ class Gateway:
         )
         gate = Gate(live.index.find, local.directory.snapshot, is_open=self._is_open)
         self._leases = Leases(local.pool, gate.quota)
+        events = EventOffice(Feeds(local.pool, local.seal), gate, live.service)
         return Parts(
             settings=settings,
             snapshot=local.directory.snapshot,
@@ -205,7 +214,8 @@ class Gateway:
             tables=TableReader(self._sources, file_rows(self._sandbox)),
             answer_subquery=Subqueries(self._sandbox, Restrictor(self._sandbox), self._sources, settings).answer,
             call_backend=timed_backend(Backend(self._client, settings.max_body_bytes, stream).call),
-            notices=notices.handlers(),
+            notices={**notices.handlers(), EVENT_HEAD: events.head},
+            answer_events=events.answer,
             accept_rule=self._accept_rule,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -14,11 +14,16 @@ import structlog
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.agreements.rules import follow_rules
+from lienthong.catalog.models import Service
+from lienthong.catalog.queries import all_services
 from lienthong.config import Settings
 from lienthong.directory.document import DirectoryMalformed, Snapshot
 from lienthong.directory.follow import Follower
 from lienthong.directory.publish import publish_directory
 from lienthong.errors import Problem
+from lienthong.events.feed import OPERATIONS as EVENT_OPERATIONS
+from lienthong.events.feed import Comparer
+from lienthong.events.rounds import rounds
 from lienthong.i18n import T
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
@@ -34,11 +39,13 @@ from lienthong.node.witnessing import ask_witnesses, compare_with_others
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.objects import ObjectStore
+from lienthong.tables.materialise import Materialiser, Storage
+from lienthong.tables.queries import Sources
 from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
-from lienthong.tables.sandbox import Keeper
+from lienthong.tables.sandbox import Keeper, Sandbox
 
 log = structlog.get_logger("lienthong.jobs")
-ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS}
+ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS, **EVENT_OPERATIONS}
 FIRST_DIRECTORY_WAIT_S = 0.25
 DIRECTORY_EVERY_S = 2.0
 PUBLISH_EVERY_S = 1.0
@@ -60,6 +67,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: sweep_nonces(local),
         lambda: carry_again(local),
         lambda: record_open(local),
+        lambda: find_changes(local),
         lambda: compare_halves(local),
         lambda: tell_national(local),
         lambda: watch_health(local),
@@ -132,6 +140,25 @@ async def record_open(local: Local) -> None:
             await asyncio.sleep(OPEN_DAYS_EVERY_S)
     finally:
         await commit.close()
+
+
+async def find_changes(local: Local) -> None:
+    """Compare the tables whose changes others follow, as often as they may have changed."""
+    sandbox, sources = Sandbox(sandbox_socket(local.settings)), Sources()
+    materialiser = Materialiser(local.pool, Storage(local.settings.data / "shared"), sandbox, sources)
+
+    async def services() -> Mapping[str, Service]:
+        async with local.pool.connection() as db:
+            return {service.id: service for service in await all_services(db)}
+
+    comparer = Comparer(
+        local.pool, local.seal, sandbox, local.settings.data / "events", services, materialiser.mark,
+        local.keyring.secret("event-hashes"),
+    )  # fmt: skip
+    try:
+        await rounds(lambda: comparer.compare_all(datetime.now(UTC)))
+    finally:
+        await sources.close()
 
 
 async def sweep_nonces(local: Local) -> None:

@@ -70,7 +70,7 @@ class Materialiser:
         check_row_filter(service, view)
         digest = view_digest(view)
         async with self._making.setdefault((service.id, digest), asyncio.Lock()):
-            mark = await self._mark(service, now)
+            mark = await self.mark(service, now)
             async with self._pool.connection() as db:
                 newest = await newest_version(db, service.id, digest)
             if newest is not None and newest.source_mark == mark and self._is_whole(newest):
@@ -127,7 +127,7 @@ class Materialiser:
             source_mark=mark,
         )
 
-    async def _mark(self, service: Service, now: datetime) -> str:
+    async def mark(self, service: Service, now: datetime) -> str:
         """A text that differs whenever the source or the service's description may have changed."""
         source = table_source(service)
         if source.kind == "postgres":

@@ -1,0 +1,431 @@
+"""Changes of a table followed by another member's node: in order, each once, under the agreement, on both records."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from lienthong.access.gate import TermsRefuse
+from lienthong.agreements.policy import Compiled
+from lienthong.catalog.models import Service
+from lienthong.config import Client
+from lienthong.errors import Problem
+from lienthong.events.feed import Comparer, Feeds
+from lienthong.events.follow import NOTICE, Follower
+from lienthong.events.models import EventKeyHidden, EventRowUnknown, EventsOutOfOrder, Subscription
+from lienthong.exchange.clientdoor import ClientDoor, Counter
+from lienthong.exchange.describe import Descriptions
+from lienthong.exchange.listen import serve_app
+from lienthong.exchange.parts import SubqueryAnswer
+from lienthong.exchange.signed import RefusedByProvider
+from lienthong.node.eventdesk import EventCounter, EventOffice
+from lienthong.storage.server import PostgresServer
+from lienthong.tables.sandbox import Sandbox
+from lienthong.trust.keys import generate_es256
+from tests.use.conftest import FIELDS, PEOPLE, the_agreement, the_service
+from tests.use.databases import databases
+from tests.use.nodes import COUNTER, PURPOSE, TestNode, a_directory, publish, start_node, two_locals
+
+pytestmark = pytest.mark.integration
+CITIZEN = "VN/GOV/G01/dancu/citizen"
+BINH, HAI, PHUONG = "001099012345", "031085000777", "079099054321"
+EVENTS = ("call", "event")
+
+
+@dataclass
+class Stream:
+    """A provider's table, and another node that follows it."""
+
+    consumer: TestNode
+    provider: TestNode
+    service: Service
+    follower: Follower
+    comparer: Comparer
+    bend: list[Callable[[dict], None]] = field(default_factory=list)
+    """What a dishonest provider does to its answers before it signs them."""
+
+    def agree(self, *agreements: Compiled) -> None:
+        for node in (self.consumer, self.provider):
+            node.agreements[:] = agreements
+
+    def change(self, *statements: str) -> None:
+        with psycopg.connect(self.provider.local.dsns.owner, autocommit=True) as source:
+            for statement in statements:
+                source.execute(statement)
+
+    async def compare(self) -> int:
+        return await self.comparer.compare_all(datetime.now(UTC))
+
+    async def subscribe(self) -> Subscription:
+        return await self.follower.subscribe(COUNTER, CITIZEN, PURPOSE)
+
+    async def followed(self) -> Subscription:
+        """Subscribed, and told of the rows that there are."""
+        subscription = await self.subscribe()
+        await self.compare()
+        await self.follower.follow_all()
+        return subscription
+
+    async def arrived(self, subscription: Subscription, after: int = 0) -> list[dict]:
+        events, _ = await self.follower.read(COUNTER, subscription.id, after, 500)
+        return events
+
+    async def told(self, subscription: Subscription) -> list[tuple[str, str, dict]]:
+        """Kind, key and changes of everything that arrived."""
+        return [
+            (e["type"].split(".")[3], e["data"]["key"]["personal_number"], e["data"].get("changed", {}))
+            for e in await self.arrived(subscription)
+        ]
+
+    async def state(self) -> tuple[str, str | None]:
+        [known] = await self.follower.listed(COUNTER)
+        return known.state, known.reason
+
+
+@pytest.fixture
+async def stream(pg_server: PostgresServer, tmp_path: Path, node_sandbox: Path) -> AsyncIterator[Stream]:
+    with databases(pg_server, 2) as dsns:
+        locals_ = await two_locals(dsns, tmp_path)
+        publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
+        consumer = await start_node(locals_[0])
+        found: list[TestNode] = []
+        bend: list[Callable[[dict], None]] = []
+        feeds = Feeds(locals_[1].pool, locals_[1].seal)
+
+        def office() -> EventOffice:
+            return EventOffice(feeds, found[0].parts.gate, found[0].parts.service)
+
+        async def answer(service, decision, asked) -> SubqueryAnswer:
+            told = await office().answer(service, decision, asked)
+            body = json.loads(told.arrow)
+            for change in bend:
+                change(body)
+            return replace(told, arrow=json.dumps(body).encode())
+
+        async def head(name, incoming):
+            return await office().head(name, incoming)
+
+        provider = await start_node(locals_[1], answer_events=answer, notices={NOTICE: head})
+        found.append(provider)
+        with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
+            source.execute(PEOPLE)
+        async with provider.local.pool.connection() as db:
+            service = await the_service(db, provider.local.dsns.owner)
+        provider.services[service.id] = service
+        ticks = itertools.count()
+
+        async def services():
+            return provider.services
+
+        async def mark(service, now) -> str:
+            return str(next(ticks))  # a table that can not tell whether it changed
+
+        comparer = Comparer(
+            locals_[1].pool, locals_[1].seal, Sandbox(node_sandbox), tmp_path / "events", services, mark,
+            b"secret",
+        )  # fmt: skip
+        follower = Follower(locals_[0].pool, locals_[0].seal, consumer.parts.link, consumer.consumer)
+        opened = Stream(consumer, provider, service, follower, comparer, bend)
+        opened.agree(the_agreement(ways=EVENTS))
+        yield opened
+        for node in (consumer, provider):
+            await node.stop()
+
+
+async def test_events_tell_the_rows_there_are_and_then_only_what_changed(stream: Stream):
+    subscription = await stream.followed()
+    stream.change(
+        f"UPDATE person SET full_name = 'Nguyễn Thị Bình An' WHERE personal_number = '{BINH}'",
+        f"DELETE FROM person WHERE personal_number = '{HAI}'",
+        "INSERT INTO person VALUES ('031200000001', 'Em Bé', '2026-01-01', NULL, NULL, '31')",
+        f"UPDATE person SET religion = 'có' WHERE personal_number = '{BINH}'",
+    )
+
+    assert await stream.compare() == 3
+    assert await stream.follower.follow_all() == 3
+
+    first, second, *later = await stream.told(subscription)
+    assert [first[:2], second[:2]] == [("inserted", BINH), ("inserted", HAI)]
+    assert first[2] == {
+        "full_name": "Nguyễn Thị Bình", "birth_date": "1999-05-02", "phone": "091*****78", "province_code": "31"
+    }  # fmt: skip
+    assert later == [
+        ("updated", BINH, {"full_name": "Nguyễn Thị Bình An"}),
+        ("deleted", HAI, {}),
+        ("inserted", "031200000001", later[2][2]),
+    ]
+
+
+async def test_what_the_agreement_hides_is_in_no_event_and_its_change_is_none(stream: Stream):
+    subscription = await stream.followed()
+    stream.change(
+        "UPDATE person SET religion = 'đã đổi'",
+        f"UPDATE person SET phone = '0912999978' WHERE personal_number = '{BINH}'",
+        f"UPDATE person SET full_name = 'Không thuộc' WHERE personal_number = '{PHUONG}'",
+    )
+
+    assert await stream.compare() == 0
+    arrived = json.dumps(await stream.arrived(subscription), ensure_ascii=False)
+    assert "religion" not in arrived
+    assert "0912345678" not in arrived
+    assert PHUONG not in arrived
+    async with stream.provider.local.pool.connection() as db:
+        [sealed] = await (await db.execute("SELECT string_agg(sealed, '') FROM event")).fetchone()
+    assert BINH.encode() not in bytes(sealed)
+
+
+async def test_events_are_cloudevents_whose_attributes_name_nobody(stream: Stream):
+    subscription = await stream.followed()
+
+    first, second = await stream.arrived(subscription)
+
+    assert first["specversion"] == "1.0"
+    assert first["type"] == "vn.lienthong.row.inserted.v1"
+    assert first["source"] == f"urn:lienthong:id:{CITIZEN}"
+    assert (first["sequence"], second["sequence"]) == (f"{1:020d}", f"{2:020d}")
+    assert first["id"] != second["id"]
+    assert datetime.fromisoformat(first["time"]).tzinfo is not None
+    attributes = {name: value for name, value in first.items() if name != "data"}
+    assert BINH not in json.dumps(attributes)
+
+
+async def test_each_reading_is_on_record_on_both_sides_and_names_those_it_tells_of(stream: Stream):
+    await stream.followed()
+
+    ours, theirs = (await stream.consumer.leaves())[-1], (await stream.provider.leaves())[-1]
+
+    assert (ours["way"], theirs["way"], theirs["outcome"], theirs["rows"]) == ("event", "event", "permitted", 2)
+    assert ours["exchange_id"] == theirs["exchange_id"]
+    assert ours["agreement"]["digest"] == theirs["agreement"]["digest"]
+    assert len(theirs["subjects"]) == 2
+    before = len(await stream.provider.leaves())
+    await stream.follower.follow_all()
+    assert len(await stream.provider.leaves()) == before  # asking whether there is anything is no use
+
+
+async def test_a_node_that_ends_between_fetching_and_keeping_loses_and_doubles_nothing(stream: Stream, monkeypatch):
+    subscription = await stream.subscribe()
+    await stream.compare()
+
+    async def ended(*_, **__):
+        raise RuntimeError("the power failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lienthong.events.follow.keep_arrived", ended)
+        with pytest.raises(RuntimeError):
+            await stream.follower.follow_all()
+    assert await stream.arrived(subscription) == []
+
+    restarted = Follower(
+        stream.consumer.local.pool, stream.consumer.local.seal, stream.consumer.parts.link, stream.consumer.consumer
+    )
+    assert await restarted.follow_all() == 2
+    assert await restarted.follow_all() == 0
+    assert len(await stream.arrived(subscription)) == 2
+
+
+async def test_a_provider_that_ends_before_it_kept_a_comparison_finds_the_same_changes_again(
+    stream: Stream, monkeypatch
+):
+    subscription = await stream.followed()
+    stream.change("UPDATE person SET full_name = 'Tên mới'")
+
+    async def ended(*_, **__):
+        raise RuntimeError("the power failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lienthong.events.feed.keep_comparison", ended)
+        with pytest.raises(RuntimeError):
+            await stream.compare()
+
+    assert await stream.compare() == 2
+    await stream.follower.follow_all()
+    assert [told[0] for told in await stream.told(subscription)] == ["inserted", "inserted", "updated", "updated"]
+
+
+async def test_a_system_reads_on_from_any_number_and_gets_the_same_again(stream: Stream):
+    subscription = await stream.followed()
+
+    page, reached = await stream.follower.read(COUNTER, subscription.id, 0, 1)
+    rest, end = await stream.follower.read(COUNTER, subscription.id, reached, 10)
+
+    assert [len(page), len(rest)] == [1, 1]
+    assert await stream.follower.read(COUNTER, subscription.id, 0, 1) == (page, reached)
+    assert await stream.follower.read(COUNTER, subscription.id, end, 10) == ([], end)
+
+
+async def test_events_that_come_again_are_kept_once(stream: Stream):
+    subscription = await stream.followed()
+    first = (await stream.arrived(subscription))[0]
+    stream.change(f"UPDATE person SET full_name = 'Tên mới' WHERE personal_number = '{BINH}'")
+    await stream.compare()
+    stream.bend.append(lambda body: body["events"].insert(0, first))
+
+    await stream.follower.follow_all()
+
+    assert [told[0] for told in await stream.told(subscription)] == ["inserted", "inserted", "updated"]
+    assert await stream.state() == ("active", None)
+
+
+@pytest.mark.parametrize(
+    ("bent", "problem"),
+    [
+        (lambda body: body["events"].reverse(), EventsOutOfOrder),
+        (lambda body: body["events"].pop(0), EventsOutOfOrder),
+        (lambda body: body["events"].append(body["events"][-1]), EventsOutOfOrder),
+        (lambda body: body["events"][0].pop("data"), EventsOutOfOrder),
+        (lambda body: body["events"][0].update(id="another/1"), EventsOutOfOrder),
+        (lambda body: body["events"][0].update(type="vn.lienthong.row.updated.v1"), EventRowUnknown),
+        (lambda body: body["events"][1]["data"]["key"].update(personal_number="000000000000"), EventRowUnknown),
+    ],
+    ids=["backwards", "a gap", "twice in one", "no data", "another feed", "updated before inserted", "unknown row"],
+)
+async def test_an_answer_out_of_order_is_refused_whole_and_the_next_good_one_is_kept(stream: Stream, bent, problem):
+    subscription = await stream.followed()
+    stream.change("UPDATE person SET full_name = 'Tên mới'", "DELETE FROM person WHERE province_code = '79'")
+    if problem is EventRowUnknown:
+        stream.change("INSERT INTO person VALUES ('000100000001', 'Em Bé', NULL, NULL, NULL, '31')")
+    await stream.compare()
+    stream.bend.append(bent)
+
+    await stream.follower.follow_all()
+
+    assert await stream.state() == ("active", problem.kind)
+    assert len(await stream.arrived(subscription)) == 2
+    stream.bend.clear()
+    assert await stream.follower.follow_all() >= 2
+    assert await stream.state() == ("active", None)
+
+
+async def test_the_end_of_the_agreement_stops_the_stream_on_record(stream: Stream):
+    subscription = await stream.followed()
+    stream.change("UPDATE person SET full_name = 'Tên mới'")
+    await stream.compare()
+    stream.agree(the_agreement(ways=EVENTS, ended_at=datetime(2026, 1, 2, tzinfo=UTC)))
+
+    assert await stream.follower.follow_all() == 0
+
+    assert await stream.state() == ("stopped", "agreement-ended")
+    assert len(await stream.arrived(subscription)) == 2
+    last = (await stream.consumer.leaves())[-1]
+    assert (last["way"], last["outcome"], last["reason"]) == ("event", "refused", "agreement-ended")
+    assert await stream.follower.follow_all() == 0
+
+
+async def test_an_end_that_only_the_provider_knows_of_stops_it_too(stream: Stream):
+    await stream.followed()
+    stream.provider.agreements[:] = [the_agreement(ways=EVENTS, ended_at=datetime(2026, 1, 2, tzinfo=UTC))]
+
+    await stream.follower.follow_all()
+
+    assert await stream.state() == ("stopped", "refused-by-provider")
+    assert (await stream.provider.leaves())[-1]["reason"] == "agreement-ended"
+
+
+async def test_an_agreement_that_does_not_name_events_allows_none(stream: Stream):
+    stream.agree(the_agreement())
+
+    with pytest.raises(TermsRefuse):
+        await stream.subscribe()
+
+    assert await stream.follower.listed(COUNTER) == []
+    assert (await stream.consumer.leaves())[-1]["outcome"] == "refused"
+
+
+async def test_a_renewed_agreement_that_shows_something_else_begins_a_new_feed_with_every_row(stream: Stream):
+    subscription = await stream.followed()
+    stream.agree(the_agreement(ways=EVENTS, fields=("personal_number", "full_name"), masks=()))
+
+    await stream.follower.follow_all()
+    await stream.compare()
+    await stream.follower.follow_all()
+
+    told = await stream.told(subscription)
+    assert [kind for kind, _, _ in told] == ["inserted"] * 4
+    assert set(told[2][2]) == {"full_name"}
+
+
+@pytest.mark.parametrize("terms", [{"fields": ("full_name",)}, {"masks": (("personal_number", "partial"),)}])
+async def test_events_without_a_visible_key_are_refused_by_the_provider(stream: Stream, terms):
+    stream.agree(the_agreement(ways=EVENTS, row_filter=(), **({"fields": FIELDS, "masks": ()} | terms)))
+
+    with pytest.raises(RefusedByProvider) as refused:
+        await stream.subscribe()
+
+    assert refused.value.body["type"].endswith(EventKeyHidden.kind)
+    assert await stream.follower.listed(COUNTER) == []
+
+
+async def test_a_key_that_names_two_rows_is_told_of_and_stops_no_other_feed(stream: Stream):
+    stream.change(
+        "ALTER TABLE person DROP CONSTRAINT person_pkey",
+        f"INSERT INTO person SELECT * FROM person WHERE personal_number = '{BINH}'",
+    )
+    await stream.subscribe()
+
+    assert await stream.compare() == 0
+
+    async with stream.provider.local.pool.connection() as db:
+        [problem] = await (await db.execute("SELECT problem FROM event_feed")).fetchone()
+    assert problem == "event-key-not-unique"
+    stream.change("DELETE FROM person a USING person b WHERE a.ctid < b.ctid AND a.personal_number = b.personal_number")
+    assert await stream.compare() == 2
+
+
+async def test_a_large_table_is_taken_whole_first_and_events_tell_what_changes(stream: Stream, monkeypatch):
+    monkeypatch.setattr("lienthong.events.feed.MOST_INITIAL", 1)
+    subscription = await stream.followed()
+    stream.change(f"UPDATE person SET full_name = 'Tên mới' WHERE personal_number = '{BINH}'")
+    await stream.compare()
+    await stream.follower.follow_all()
+
+    assert await stream.told(subscription) == [("updated", BINH, {"full_name": "Tên mới"})]
+    [known] = await stream.follower.listed(COUNTER)
+    assert known.bulk
+
+
+async def test_the_owners_systems_subscribe_list_and_read_over_the_client_listener(stream: Stream):
+    consumer = stream.consumer
+    clients = (Client(COUNTER), Client("VN/GOV/H24/datdai"))
+    parts = replace(consumer.parts, settings=replace(consumer.parts.settings, clients=clients))
+    counter = Counter(
+        parts, consumer.consumer, Descriptions(parts.link), _unused, _unused, _unused, _unused,
+        events=EventCounter(stream.follower).answer,
+    )  # fmt: skip
+    listener = await serve_app(ClientDoor(counter), "127.0.0.1", 0)
+    own, other = {"X-Road-Client": COUNTER}, {"X-Road-Client": "VN/GOV/H24/datdai"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as door:
+        asked = {"service": CITIZEN, "purpose": PURPOSE}
+        subscription = (await door.post("/events", json=asked, headers=own)).json()
+        again = (await door.post("/events", json=asked, headers=own)).json()
+        await stream.compare()
+        await stream.follower.follow_all()
+        listed = (await door.get("/events", headers=own)).json()["subscriptions"]
+        read = (await door.get(f"/events/{subscription['id']}?after=0&limit=1", headers=own)).json()
+        foreign = await door.get(f"/events/{subscription['id']}", headers=other)
+        refused = [
+            await door.post("/events", json={"service": 7}, headers=own),
+            await door.get(f"/events/{subscription['id']}?after=x", headers=own),
+            await door.get("/events"),
+        ]
+    await listener.stop(2.0)
+
+    assert subscription["id"] == again["id"] == listed[0]["id"]
+    assert (listed[0]["state"], listed[0]["sequence"]) == ("active", 2)
+    assert len(read["events"]) == 1
+    assert foreign.json()["type"].endswith("no-such-subscription")
+    assert [answer.json()["type"].rsplit(":", 1)[1] for answer in refused] == [
+        "bad-question", "bad-question", "xroad-client",
+    ]  # fmt: skip
+
+
+async def _unused(*_):
+    raise Problem("not asked for here")
