@@ -7,6 +7,7 @@ a database lets nobody in, files can not grow.  Only processes of the demo's own
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 from collections.abc import Callable, Generator, Sequence
@@ -80,14 +81,14 @@ def frozen(numbers: Sequence[int]) -> Generator[None]:
 
 def processes(node: NodeHere, roles: Sequence[str] = ROLES) -> list[int]:
     """Numbers of the node's processes in these roles, by the titles they bear."""
-    titles = {f"lienthong.node {role} --config {node.config}" for role in roles}
+    wanted = re.compile(rf"lienthong\.node ({'|'.join(roles)})(-\d+)? --config {re.escape(str(node.config))}")
     found: list[int] = []
     for entry in Path("/proc").iterdir():
         try:
             title = (entry / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
         except (OSError, ValueError):
             continue
-        if entry.name.isdigit() and title in titles:
+        if entry.name.isdigit() and wanted.fullmatch(title):
             found.append(int(entry.name))
     return sorted(found)
 
