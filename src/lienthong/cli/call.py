@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -15,6 +16,8 @@ from lienthong.i18n import T
 
 app = typer.Typer(add_completion=False)
 RECEIPT_WAIT_S = 15.0
+COSIGNED_WAIT_S = 3.0
+"""How long a receipt with a proof may wait for its witnesses."""
 
 
 @app.command()
@@ -56,18 +59,26 @@ def call(
 
 
 def save_receipt(node: str, record: str, path: Path) -> None:
-    """Wait until the log covers ``record`` and write its receipt."""
-    until = time.monotonic() + RECEIPT_WAIT_S
+    """Wait until the log covers ``record``, a moment longer for its witnesses, and write the receipt."""
+    until, covered = time.monotonic() + RECEIPT_WAIT_S, False
     while True:
         status, _, body = ask(node, "GET", f"/log/receipt/{record}")
-        complete = status == 200 and json.loads(body).get("proof") is not None
-        if complete or time.monotonic() > until:
+        told = json.loads(body) if status == 200 else {}
+        if told.get("proof") and not covered:
+            covered, until = True, min(until, time.monotonic() + COSIGNED_WAIT_S)
+        if (covered and is_cosigned(told)) or time.monotonic() > until:
             break
         time.sleep(0.1)
     if status != 200:
         raise typer.Exit(show_problem_body(json.loads(body)))
     path.write_bytes(body)
     note(T("Receipt written to {file}; check it with: lienthong verify receipt {file}"), file=str(path))
+
+
+def is_cosigned(receipt: Mapping[str, Any]) -> bool:
+    """Whether as many witnesses cosigned as the receipt says are wanted."""
+    stated = receipt.get("witnesses") or {}
+    return len(stated.get("cosigned", ())) >= int(stated.get("threshold", 0))
 
 
 def readable(body: bytes) -> object:

@@ -29,7 +29,7 @@ from lienthong.trust.note import NoteRefused, VerifierKey, parse_checkpoint, spl
 from lienthong.trust.tiles import ReadPath
 
 log = structlog.get_logger("lienthong.witness")
-ASK_EVERY_S = 0.5
+ASK_EVERY_S = 0.25
 COMPARE_EVERY_S = 20.0
 PATIENCE_S = 3.0
 MOST_ANSWER_BYTES = 4 * 1024 * 1024
