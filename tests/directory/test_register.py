@@ -198,7 +198,8 @@ async def test_the_witness_policy_counts_registered_witnesses_alone(db: Db) -> N
     snapshot = parse_directory(write_directory(await whole_directory(db), version=1, issued=NOW, expires=NOW))
     node = snapshot.node("nut-g01")
     assert snapshot.witness_policy == WitnessPolicy(1, (NodeId("nut-g01"),))
-    assert node is not None and node.witness_key == "nut-g01+00000000+BA=="
+    assert node is not None
+    assert node.witness_key == "nut-g01+00000000+BA=="
 
 
 BAD_NODES: dict[str, dict[str, Any]] = {

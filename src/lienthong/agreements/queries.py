@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
@@ -206,17 +206,25 @@ async def changes(db: Connection, quiet_s: float) -> AsyncGenerator[None]:
             pass
 
 
+_CURRENT: LiteralString = """
+    SELECT agreement.id, version, digest, mode, provider, consumer, target, starts, ends,
+           least(ended_at, revocation.at) AS ended_at
+      FROM agreement LEFT JOIN revocation ON revocation.kind = 'agreement' AND revocation.subject = agreement.id
+"""
+"""A revocation told by the directory ends an agreement as a notice of its parties would."""
+
+
 async def current_agreements(db: Connection) -> list[CurrentAgreement]:
     """Every agreement that counts, in the order of ids."""
     async with db.cursor(row_factory=class_row(CurrentAgreement)) as cursor:
-        await cursor.execute("SELECT * FROM agreement ORDER BY id")
+        await cursor.execute(_CURRENT + "ORDER BY id")
         return await cursor.fetchall()
 
 
 async def current_agreement(db: Connection, agreement_id: str) -> CurrentAgreement | None:
     """The version of this agreement that counts."""
     async with db.cursor(row_factory=class_row(CurrentAgreement)) as cursor:
-        await cursor.execute("SELECT * FROM agreement WHERE id = %(id)s", {"id": agreement_id})
+        await cursor.execute(_CURRENT + "WHERE id = %(id)s", {"id": agreement_id})
         return await cursor.fetchone()
 
 

@@ -35,7 +35,9 @@ from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT
 from lienthong.directory import register
 from lienthong.directory.models import Member, MemberId, MemberKey, Node, NodeId, WitnessPolicy
 from lienthong.directory.queries import member_by_id
-from lienthong.node.prepare import DIRECTORY_KEY, NodeIdentity, identity_of
+from lienthong.directory.tuf.publish import take_over_root
+from lienthong.directory.tuf.sign import draft_root, finish_root, sign_root
+from lienthong.node.prepare import DIRECTORY_KEY, ONLINE_ROLE_KEYS, NodeIdentity, identity_of
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.pool import Connection, connect
 from lienthong.storage.provision import prepare_database
@@ -99,12 +101,29 @@ def write_anchor(national: Settings, path: Path) -> None:
     path.write_text(json.dumps(public_jwk(Keyring(national.data).es256(DIRECTORY_KEY))), "utf-8")
 
 
-async def admit_everybody(sites: Sequence[Site], superuser: str) -> None:
-    """Register members, nodes, keys, systems and purposes in the national node's database, if it is still empty."""
+def hold_ceremony(folder: Path, national: Settings) -> bytes:
+    """The root of the country's directory: made once by three keepers, two of whom must sign; kept in ``folder``.
+
+    In a real country the three keys never meet on one machine: ``lienthong directory ceremony``.
+    """
+    path = folder / "root.json"
+    if not path.exists():
+        ring, now = Keyring(national.data), datetime.now(UTC)
+        keepers = [Keyring(folder / "keepers").ed25519(f"keeper-{number}") for number in (1, 2, 3)]
+        online = {role: ring.es256(name).public_key() for role, name in ONLINE_ROLE_KEYS.items()}
+        draft = draft_root([key.public_key() for key in keepers], 2, online, now)
+        copies = [sign_root(draft, key, f"keeper-{number}", now) for number, key in enumerate(keepers[:2], 1)]
+        path.write_bytes(finish_root(copies, None))
+    return path.read_bytes()
+
+
+async def admit_everybody(sites: Sequence[Site], superuser: str, root: bytes) -> None:
+    """Publish the root; register members, nodes, keys, systems and purposes if the national database is empty."""
     for site in sites:
         prepare_database(superuser, site.database)
     now = datetime.now(UTC).replace(microsecond=0)
     async with await connect(database_of(superuser, sites[0].database)) as db:
+        await take_over_root(db, root, now)
         if await member_by_id(db, sites[0].actor.member.id) is not None:
             await _renew_addresses(db, sites)
             return
@@ -242,7 +261,7 @@ def country_sites(
             peer_url=f"https://127.0.0.1:{peer}",
             national=actor is cast[0],
             directory_url=f"http://127.0.0.1:{national_public}/directory/current",
-            directory_anchor=folder / "anchor.json",
+            directory_anchor=folder / "root.json",
             clients=tuple(Client(system=system.id, default_purpose=system.default_purpose) for system in actor.systems),
             synthetic=actor is not cast[0],
         )

@@ -33,6 +33,7 @@ from lienthong.demo.found import (
     Site,
     admit_everybody,
     country_sites,
+    hold_ceremony,
     load_registers,
     publish_everything,
     write_anchor,
@@ -101,7 +102,8 @@ class Demo:
             for site in self.sites:
                 write_config(site, superuser)
             write_anchor(self.sites[0].settings, self.folder / "anchor.json")
-            asyncio.run(admit_everybody(self.sites, superuser))
+            root = hold_ceremony(self.folder, self.sites[0].settings)
+            asyncio.run(admit_everybody(self.sites, superuser, root))
         with progress.step("nodes"), ThreadPoolExecutor(1) as aside:
             # Before any node starts: a later start's nodes know their sources and read them at once.
             secret = Keyring(self.folder).secret("reader").hex()

@@ -1,9 +1,10 @@
-"""Following the directory: fetch, verify, keep the last good version on disk, refuse to go back.
+"""Following a directory that one key signs: fetch, verify, keep the last good version on disk, refuse to go back.
 
 Promises: nothing unsigned, older or altered replaces what a node already trusts, also after a restart; when the
 national node is away the last verified version goes on serving.
 
-The Update Framework will take the place of ``_verified``: what is around it stays.
+A country's nodes follow by TUF (``directory/tuf/follow.py``), which keeps the same promises with an offline root; this
+one is for a node that was given a single key (JWK) as its anchor.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from lienthong.trust.documents import open_document
 from lienthong.trust.keys import PublicKey, key_id, public_from_jwk
 
 KEPT: Final = "directory/current"
+VERIFIED: Final = "directory/verified"
+"""Where a node that follows by TUF keeps its last verified set (``directory/tuf/follow.py``)."""
 SIZE_LIMIT_BYTES: Final = 64 * 1024 * 1024
+
+
+def anchored_in_root(anchor: Mapping[str, object]) -> bool:
+    """Whether the file a node was given is TUF root metadata; otherwise it is a single public key (JWK)."""
+    return "signed" in anchor
 
 
 class DirectoryRollback(Problem):
@@ -58,6 +66,7 @@ class Follower:
 
     def __init__(self, read: Callable[[], Awaitable[bytes]], anchor: Mapping[str, str], keep: ObjectStore) -> None:
         self._read = read
+        self._anchor_jwk = dict(anchor)
         self._anchor_id = key_id(anchor)
         self._anchor = public_from_jwk(anchor)
         self._keep = keep
@@ -68,6 +77,11 @@ class Follower:
     def snapshot(self) -> Snapshot | None:
         """The last verified version, expired or not; None before the first."""
         return self._snapshot
+
+    @property
+    def notes_key(self) -> Mapping[str, str] | None:
+        """The key whose revocations are believed: the one that signs the directory."""
+        return self._anchor_jwk
 
     def load(self) -> Snapshot | None:
         """Take up the version kept on disk, if there is one; it is verified like any other."""

@@ -24,6 +24,7 @@ from lienthong.directory.models import (
     System,
     WitnessPolicy,
 )
+from lienthong.directory.revoke import Revocation
 from lienthong.law.text import sort_key
 
 Connection: TypeAlias = AsyncConnection[Any]
@@ -308,3 +309,25 @@ async def insert_version(db: Connection, published: DirectoryVersion) -> None:
 async def lock_publication(db: Connection) -> None:
     """Wait until nobody else publishes; held to the end of the transaction."""
     await db.execute("SELECT pg_advisory_xact_lock(hashtext('directory_version'))")
+
+
+async def insert_revocation(db: Connection, revocation: Revocation) -> bool:
+    """Write a revocation; False when the same thing was revoked before.  Agreements are told to be read again."""
+    cursor = await db.execute(
+        """
+        INSERT INTO revocation (kind, subject, at, reason) VALUES (%(kind)s, %(subject)s, %(at)s, %(reason)s)
+        ON CONFLICT (kind, subject) DO NOTHING
+        """,
+        {name: getattr(revocation, name) for name in Revocation.__slots__},
+    )
+    if cursor.rowcount == 1 and revocation.kind == "agreement":
+        await db.execute("NOTIFY agreement")
+    return cursor.rowcount == 1
+
+
+async def all_revocations(db: Connection) -> tuple[int, tuple[Revocation, ...]]:
+    """The number of the newest revocation (0 before the first), and all of them in order."""
+    async with db.cursor(row_factory=class_row(Revocation)) as cursor:
+        await cursor.execute("SELECT kind, subject, at, reason FROM revocation ORDER BY number")
+        found = tuple(await cursor.fetchall())
+    return len(found), found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Final
+from typing import Final, cast
 
 from lienthong.directory import queries
 from lienthong.directory.document import MemberClosed, UnknownMember
@@ -30,6 +30,8 @@ from lienthong.directory.models import (
     read_system_id,
 )
 from lienthong.directory.queries import Connection
+from lienthong.directory.revoke import KINDS as REVOCATION_KINDS
+from lienthong.directory.revoke import Kind, Revocation
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.trust.keys import es256_from_jwk, key_id
@@ -142,6 +144,18 @@ async def revoke_key(db: Connection, keyid: str, at: datetime) -> None:
     """End a key at ``at``: what it signed before still verifies, nothing signed later does."""
     if not await queries.shorten_key(db, keyid, at):
         raise RegistrationRefused(T("{field} names no registered key."), field="keyid")
+
+
+async def revoke(db: Connection, kind: str, subject: str, reason: str, at: datetime) -> None:
+    """Let a key, certificate, member or agreement count no more from ``at`` on; told to every node within seconds."""
+    _check(kind in REVOCATION_KINDS, T("{field} is none of key, certificate, member, agreement."), "kind")
+    _check(subject.strip() and len(subject) <= 300, T("{field} is missing."), "subject")
+    _check(reason.strip() and len(reason) <= 500, T("{field} is missing."), "reason")
+    note = Revocation(cast("Kind", kind), subject, at, reason)
+    if not await queries.insert_revocation(db, note):
+        return
+    if kind == "key":
+        await queries.shorten_key(db, subject, at)
 
 
 async def add_purpose(db: Connection, purpose: Purpose) -> None:

@@ -87,6 +87,14 @@ async def directory(local: Local) -> Check:
             T("The directory is more than ten minutes old: uses go on; see that the national node can be reached."),
             T("See that the national node runs and can be reached from here."), {"minutes": minutes},
         )  # fmt: skip
+    refused = local.directory.refused()
+    if refused is not None:
+        return Check(
+            "directory", "degraded", refused,
+            T("The newest directory was refused ({state}): the last one that was verified goes on serving."),
+            T("Ask the national node's operator what they publish; nothing is lost here meanwhile."),
+            {"state": refused},
+        )  # fmt: skip
     return fine("directory")
 
 

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-import aiohttp
 import structlog
 
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import COLUMNS, RecordWriter
-from lienthong.agreements.rules import follow_rules
 from lienthong.catalog.models import Service
 from lienthong.catalog.queries import all_services
 from lienthong.config import Settings
-from lienthong.directory.document import DirectoryMalformed, Snapshot
-from lienthong.directory.follow import Follower
-from lienthong.directory.publish import publish_directory
-from lienthong.errors import Problem
 from lienthong.events.feed import OPERATIONS as EVENT_OPERATIONS
 from lienthong.events.feed import Comparer
 from lienthong.events.rounds import rounds
-from lienthong.i18n import T
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
+from lienthong.node.following import follow_directory, publish_versions
 from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
 from lienthong.node.opencounts import record_open_days
-from lienthong.node.prepare import DIRECTORY_KEY
 from lienthong.node.sequencing import sequence_log
 from lienthong.node.stamping import stamp_checkpoints
 from lienthong.node.supervise import sandbox_socket
@@ -38,7 +30,6 @@ from lienthong.node.telling import forget_calls, tell_process
 from lienthong.node.witnessing import ask_witnesses, compare_with_others
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.copy import GroupCommit
-from lienthong.storage.objects import ObjectStore
 from lienthong.tables.materialise import Materialiser, Storage
 from lienthong.tables.queries import Sources
 from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
@@ -46,9 +37,6 @@ from lienthong.tables.sandbox import Keeper, Sandbox
 
 log = structlog.get_logger("lienthong.jobs")
 ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS, **EVENT_OPERATIONS}
-FIRST_DIRECTORY_WAIT_S = 0.25
-DIRECTORY_EVERY_S = 2.0
-PUBLISH_EVERY_S = 1.0
 SWEEP_EVERY_S = 30.0
 CARRY_EVERY_S = 60.0
 OPEN_DAYS_EVERY_S = 300.0
@@ -66,13 +54,13 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: follow_directory(local),
         lambda: sweep_nonces(local),
         lambda: carry_again(local),
-        lambda: record_open(local),
-        lambda: find_changes(local),
         lambda: compare_halves(local),
         lambda: tell_national(local),
         lambda: watch_health(local),
         lambda: tell_process(local, "jobs"),
         lambda: forget_calls(local),
+        lambda: record_open(local),
+        lambda: find_changes(local),
     ]
     if settings.tsa_url:
         jobs.append(lambda: stamp_checkpoints(local))
@@ -85,42 +73,6 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     await keeper.close()
     await local.pool.close()
-
-
-async def follow_directory(local: Local) -> None:
-    """Fetch, verify and keep the directory; the last good version stays when anything is wrong."""
-    anchor = local.settings.directory_anchor
-    while anchor is None or not anchor.exists():  # noqa: ASYNC110 - the file tells nobody when it appears
-        await asyncio.sleep(FIRST_DIRECTORY_WAIT_S)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
-        follower = Follower(
-            lambda: _fetch(session, local.settings.directory_url),
-            json.loads(anchor.read_text("utf-8")),
-            ObjectStore(local.settings.data),
-        )
-        while True:
-            try:
-                await take_up(local, await follower.refresh(datetime.now(UTC)))
-            except (Problem, aiohttp.ClientError, TimeoutError) as failed:
-                log.warning("directory.not-refreshed", error=getattr(failed, "kind", type(failed).__name__))
-            await asyncio.sleep(FIRST_DIRECTORY_WAIT_S if follower.snapshot is None else DIRECTORY_EVERY_S)
-
-
-async def take_up(local: Local, snapshot: Snapshot) -> None:
-    """Let the rules that this version of the directory lists count here, and no others."""
-    async with local.pool.connection() as db:
-        unusable = await follow_rules(db, snapshot, local.settings.members, now=datetime.now(UTC))
-    for rule in unusable:
-        log.warning("rule.not-taken", provider=rule.provider, digest=rule.digest, error=rule.problem.kind)
-
-
-async def publish_versions(local: Local) -> None:
-    """On the national node: sign a new version when something changed or the last one ages."""
-    key = local.keyring.es256(DIRECTORY_KEY)
-    while True:
-        async with local.pool.connection() as db:
-            await publish_directory(db, key, datetime.now(UTC))
-        await asyncio.sleep(PUBLISH_EVERY_S)
 
 
 async def carry_again(local: Local) -> None:
@@ -167,13 +119,6 @@ async def sweep_nonces(local: Local) -> None:
     while True:
         await seen.sweep(int(time.time()) - 30)
         await asyncio.sleep(SWEEP_EVERY_S)
-
-
-async def _fetch(session: aiohttp.ClientSession, url: str) -> bytes:
-    async with session.get(url) as answer:
-        if answer.status != 200:
-            raise DirectoryMalformed(T("The national node answered {status}."), status=answer.status)
-        return await answer.read()
 
 
 async def _for_ever(job: Callable[[], Awaitable[None]]) -> None:

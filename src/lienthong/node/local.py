@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,8 +14,9 @@ from lienthong.access.log import LogFiles
 from lienthong.access.receipt import ReceiptMaker
 from lienthong.access.witness.policy import NO_POLICY, Policy, policy_for
 from lienthong.config import Settings
-from lienthong.directory.document import Snapshot
-from lienthong.directory.follow import KEPT, Follower
+from lienthong.directory.document import Snapshot, parse_directory
+from lienthong.directory.follow import KEPT, VERIFIED, Follower, anchored_in_root
+from lienthong.directory.revoke import Notes, open_notes, revoked
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.node.prepare import LOG_KEY, log_origin
@@ -28,6 +29,8 @@ from lienthong.trust.seal import Seal
 
 log = structlog.get_logger("lienthong.node")
 POLL_S = 0.5
+REFUSED = "directory/refused"
+NOTES = "directory/notes"
 QUIET_S = 4.0
 
 
@@ -46,11 +49,13 @@ class KeptDirectory:
     def __init__(self, settings: Settings) -> None:
         self._store = ObjectStore(settings.data)
         self._anchor = settings.directory_anchor
-        self._seen = 0
+        self._seen = self._seen_notes = 0
+        self._published: Snapshot | None = None
         self._snapshot: Snapshot | None = None
+        self._notes: Notes | None = None
 
     def snapshot(self) -> Snapshot:
-        """The last verified version; raises NoDirectory before the first."""
+        """The last verified version without what was revoked since; raises NoDirectory before the first."""
         if self._snapshot is None:
             self.look()
         if self._snapshot is None:
@@ -63,14 +68,58 @@ class KeptDirectory:
         return self._snapshot
 
     def look(self) -> None:
-        """Read the kept version again if it changed."""
-        path = self._store.path(KEPT)
-        if self._anchor is None or not path.exists() or not self._anchor.exists():
+        """Read the kept version, and the kept revocations, again if they changed."""
+        if self._anchor is None or not self._anchor.exists():
             return
-        changed = path.stat().st_mtime_ns
-        if changed != self._seen:
-            follower = Follower(_nobody, json.loads(self._anchor.read_text("utf-8")), self._store)
-            self._snapshot, self._seen = follower.load(), changed
+        anchor: dict[str, str] = json.loads(self._anchor.read_text("utf-8"))
+        rooted = anchored_in_root(anchor)
+        seen, seen_notes = self._changed(VERIFIED if rooted else KEPT), self._changed(NOTES)
+        if not seen or (seen == self._seen and seen_notes == self._seen_notes):
+            return
+        if seen != self._seen:
+            self._published = self._kept_set() if rooted else Follower(_nobody, anchor, self._store).load()
+        if seen_notes != self._seen_notes:
+            self._notes = self._kept_notes()
+        self._seen, self._seen_notes = seen, seen_notes
+        if self._published is not None and self._notes is not None:
+            self._snapshot = revoked(self._published, self._notes)
+        else:
+            self._snapshot = self._published
+
+    @property
+    def notes(self) -> Notes | None:
+        """The revocations as last taken; None before the first."""
+        return self._notes
+
+    def keep_notes(self, envelope: bytes, key: Mapping[str, str]) -> None:
+        """Keep revocations that were verified under ``key``, for every process of the node and its next start."""
+        self._store.put(NOTES, json.dumps({"key": dict(key), "envelope": envelope.decode()}).encode())
+
+    def _changed(self, name: str) -> int:
+        path = self._store.path(name)
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    def _kept_set(self) -> Snapshot | None:
+        """Verified by the jobs process; whoever can write this folder holds the node's keys as well."""
+        document: str | None = json.loads(self._store.get(VERIFIED) or b"{}").get("document")
+        return None if document is None else parse_directory(document.encode())
+
+    def _kept_notes(self) -> Notes | None:
+        kept = self._store.get(NOTES)
+        if kept is None:
+            return None
+        told = json.loads(kept)
+        return open_notes(told["envelope"].encode(), told["key"])
+
+    def refused(self) -> str | None:
+        """The kind of the Problem for which the newest directory was refused; None while it is taken."""
+        kept = self._store.get(REFUSED)
+        return kept.decode("ascii") if kept else None
+
+    def note_refused(self, kind: str | None) -> None:
+        """Leave word for the other processes why the newest directory was refused, or that it was taken."""
+        if self.refused() != kind:
+            self._store.put(REFUSED, (kind or "").encode("ascii"))
 
     async def watch(self) -> None:
         """Look again and again, for as long as the process runs."""

@@ -31,6 +31,8 @@ TLS_KEY = "node-tls"
 LOG_KEY = "log"
 WITNESS_KEY = "witness"
 DIRECTORY_KEY = "directory"
+ONLINE_ROLE_KEYS = {role: f"directory-{role}" for role in ("timestamp", "snapshot", "targets")}
+"""The national node's keys for the online roles of the directory's metadata."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -18,17 +18,19 @@ from starlette.routing import BaseRoute, Route
 from lienthong.agreements import queries as agreement_queries
 from lienthong.agreements.records import StoredDocument
 from lienthong.catalog.queries import all_services
-from lienthong.directory.queries import latest_version
+from lienthong.directory.queries import all_revocations, latest_version
+from lienthong.directory.revoke import Notes, sign_notes
+from lienthong.directory.tuf.queries import file_named
 from lienthong.i18n import T
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
+from lienthong.node.prepare import DIRECTORY_KEY
 from lienthong.storage.pool import reading
 from lienthong.web import NoSuchPage, answer_language
 
 DIGEST: Final = re.compile(r"sha-256:[0-9a-f]{64}")
 FRESH: Final = {"Cache-Control": "no-cache"}
 Handler = Callable[[Request], Awaitable[Response]]
-
 
 
 def public_routes(local: Local) -> list[BaseRoute]:
@@ -42,6 +44,8 @@ def public_routes(local: Local) -> list[BaseRoute]:
     }
     if local.settings.national:
         routes["/directory/current"] = _directory(local)
+        routes["/directory/tuf/{name}"] = _directory_file(local)
+        routes["/directory/notes"] = _directory_notes(local)
     return [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
 
 
@@ -67,6 +71,32 @@ def _directory(local: Local) -> Handler:
         if version is None:
             raise NoSuchPage(T("The directory has not been published yet."), mend=T("Ask again in a moment."))
         return Response(version.envelope, media_type="application/json", headers=FRESH)
+
+    return answer
+
+
+def _directory_file(local: Local) -> Handler:
+    async def answer(request: Request) -> Response:
+        name = str(request.path_params["name"])
+        async with reading(local.pool) as db:
+            content = await file_named(db, name)
+        if content is None:
+            raise NoSuchPage(T("The directory has no such file."), mend=T("Begin with timestamp.json."))
+        kept = FRESH if name == "timestamp.json" else {"Cache-Control": "public, max-age=3600, immutable"}
+        return Response(content, media_type="application/json", headers=kept)
+
+    return answer
+
+
+def _directory_notes(local: Local) -> Handler:
+    key = local.keyring.es256(DIRECTORY_KEY)
+
+    async def answer(_: Request) -> Response:
+        async with reading(local.pool) as db:
+            number, revocations = await all_revocations(db)
+            version = await latest_version(db)
+        notes = Notes(number, version.version if version else 0, datetime.now(UTC), revocations)
+        return Response(sign_notes(notes, key), media_type="application/json", headers=FRESH)
 
     return answer
 

@@ -29,7 +29,7 @@ class Keyring:
         """The random secret called ``name``, made on first use; ``size`` bytes of entropy, stored as hexadecimal."""
         path = self._secrets / name
         if not path.exists():
-            _write_private(path, secrets.token_hex(size).encode())
+            write_private(path, secrets.token_hex(size).encode())
         return bytes.fromhex(path.read_text("ascii"))
 
     def es256(self, name: str) -> ec.EllipticCurvePrivateKey:
@@ -62,10 +62,10 @@ class Keyring:
         return private_from_pem(path.read_bytes(), self._password)
 
     def _save(self, name: str, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
-        _write_private(self._file(name), private_to_pem(key, self._password))
+        write_private(self._file(name), private_to_pem(key, self._password))
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, atomically and durably."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
