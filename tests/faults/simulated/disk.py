@@ -173,7 +173,8 @@ class Session:
 
     async def lock(self) -> None:
         """``FOR UPDATE`` of the sequencer's row; a session that died holds nothing."""
-        while (holder := self.database.locked_by) is not None and holder is not self and holder.lives:
+
+        while (holder := self.database.locked_by) and holder is not self and holder.lives:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         await self.step()
         self.database.locked_by = self
