@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -48,6 +48,8 @@ class Sample:
     good: bool
     word: str
     record: str = ""
+    until: float = 0.0
+    """When it was over; 0 for a look that took no time."""
 
 
 @dataclass(slots=True)
@@ -59,8 +61,8 @@ class Probe:
     samples: list[Sample] = field(default_factory=list[Sample])
 
     def within(self, begin: float, end: float) -> list[Sample]:
-        """The samples that began in this time."""
-        return [sample for sample in self.samples if begin <= sample.at < end]
+        """The samples that were under way in this time."""
+        return [sample for sample in self.samples if sample.at < end and max(sample.at, sample.until) >= begin]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +199,16 @@ def _probes(country: Country) -> list[Probe]:
 
 def _keep_looking(probe: Probe, ended: threading.Event) -> None:
     while not ended.is_set():
-        probe.samples.append(probe.look())
+        sample = probe.look()
+        probe.samples.append(replace(sample, until=time.monotonic()))
         ended.wait(EVERY_S)
 
 
 def _ask(url: str, body: Mapping[str, str] | None, headers: Mapping[str, str]) -> Sample:
     at = time.monotonic()
     content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, content, {"Content-Type": "application/json", **headers})  # noqa: S310
+    fields = {"Content-Type": "application/json", **headers}
+    request = urllib.request.Request(url, content, fields)  # noqa: S310 - an address of the demo
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the demo's own address
             answer.read()
@@ -224,7 +228,8 @@ def _ask(url: str, body: Mapping[str, str] | None, headers: Mapping[str, str]) -
 def _ready(node: NodeHere) -> Sample:
     at = time.monotonic()
     try:
-        with urllib.request.urlopen(f"{node.public_url}/readyz", timeout=TIMEOUT_S) as answer:  # noqa: S310
+        url = f"{node.public_url}/readyz"
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - an address of the demo
             told = json.load(answer)
     except urllib.error.HTTPError as refused:
         told = _json(refused.read())
@@ -263,12 +268,14 @@ def summary(probe: Probe, begin: float, end: float) -> Seen:
     """What ``probe`` saw of a loss from ``begin`` to ``end``, beside what its first look found."""
     before = probe.samples[0].word
     during = probe.within(begin, end)
-    trouble = [sample for sample in probe.samples if sample.at >= begin and not _same(sample, before)]
+    trouble = [
+        sample for sample in probe.samples if max(sample.at, sample.until) >= begin and not _same(sample, before)
+    ]
     well: float | None = 0.0
     if trouble and trouble[-1].at >= end:
         later = [sample for sample in probe.samples if sample.at > trouble[-1].at]
         well = round(later[0].at - end, 1) if later else None
-    first = min((sample.at for sample in trouble), default=None)
+    first = min((max(sample.at, begin) for sample in trouble), default=None)
     return Seen(
         name=probe.name,
         before=before,
