@@ -164,7 +164,8 @@ async def test_a_table_that_is_not_open_looks_to_strangers_like_one_that_does_no
     hidden = await register.read(f"/v1/open/{UNIT}2/{path}", 404)
     absent = await register.read(f"/v1/open/{UNIT}9/{path}", 404)
 
-    assert hidden.json()["type"] == absent.json()["type"] == "urn:lienthong:problem:not-open"
+    assert hidden.json()["type"].endswith("not-open")
+    assert hidden.json()["type"] == absent.json()["type"]
     assert hidden.json()["detail"] == absent.json()["detail"]
     assert await register.counted() == {}
 
