@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +13,12 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from lienthong.access.gate import TermsRefuse
 from lienthong.agreements.policy import Compiled
-from lienthong.catalog.models import Service
+from lienthong.catalog.models import CsvFormat, Service, TableSource
+from lienthong.cli.events import app
 from lienthong.config import Client
 from lienthong.errors import Problem
 from lienthong.events.feed import Comparer, Feeds
@@ -425,6 +428,53 @@ async def test_the_owners_systems_subscribe_list_and_read_over_the_client_listen
     assert [answer.json()["type"].rsplit(":", 1)[1] for answer in refused] == [
         "bad-question", "bad-question", "xroad-client",
     ]  # fmt: skip
+
+
+async def test_a_file_that_is_laid_down_anew_tells_what_changed_in_it(stream: Stream, tmp_path: Path):
+    file = tmp_path / "people.csv"
+    head = "personal_number,full_name,birth_date,phone,province_code\n"
+    file.write_text(f"{head}{BINH},Bình,1999-05-02,0912345678,31\n{HAI},Hải,1985-11-20,,31\n", "utf-8")
+    columns = (("personal_number", "VARCHAR"), ("full_name", "VARCHAR"), ("birth_date", "DATE"), ("phone", "VARCHAR"),
+               ("province_code", "VARCHAR"))  # fmt: skip
+    fields = tuple(column for column in stream.service.fields if column.name != "religion")
+    source = TableSource("csv", path=str(file), columns=columns, csv=CsvFormat())
+    stream.provider.services[CITIZEN] = replace(stream.service, fields=fields, source=source)
+    subscription = await stream.followed()
+    file.write_text(f"{head}{BINH},Bình,1999-05-02,0912345678,31\n{HAI},Hải,1985-11-21,,31\n", "utf-8")
+
+    assert await stream.compare() == 1
+    await stream.follower.follow_all()
+
+    assert (await stream.told(subscription))[2:] == [("updated", HAI, {"birth_date": "1985-11-21"})]
+
+
+async def test_the_command_subscribes_lists_and_reads(stream: Stream, monkeypatch: pytest.MonkeyPatch):
+    parts = replace(stream.consumer.parts, settings=replace(stream.consumer.parts.settings, clients=(Client(COUNTER),)))
+    counter = Counter(
+        parts, stream.consumer.consumer, Descriptions(parts.link), _unused, _unused, _unused, _unused,
+        events=EventCounter(stream.follower).answer,
+    )  # fmt: skip
+    listener = await serve_app(ClientDoor(counter), "127.0.0.1", 0)
+    monkeypatch.setenv("LIENTHONG_NODE", f"http://127.0.0.1:{listener.port}")
+    monkeypatch.setenv("LIENTHONG_CLIENT", COUNTER)
+
+    async def run(*words: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(CliRunner().invoke, app, list(words))
+        return done.exit_code, done.output
+
+    code, said = await run("subscribe", CITIZEN, "--purpose", PURPOSE)
+    await stream.compare()
+    await stream.follower.follow_all()
+    [subscription] = await stream.follower.listed(COUNTER)
+    listed = await run("list")
+    read = await run("read", subscription.id, "--limit", "1")
+    unknown = await run("read", "nothing")
+    await listener.stop(2.0)
+
+    assert (code, subscription.id in said) == (0, True)
+    assert listed == (0, f"{subscription.id}  {CITIZEN}  2  active\n")
+    assert (read[0], len(json.loads(read[1])["events"])) == (0, 1)
+    assert unknown[0] == 1
 
 
 async def _unused(*_):
