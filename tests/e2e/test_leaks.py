@@ -69,6 +69,11 @@ def public_texts(country: Country) -> Iterator[tuple[str, str]]:
             answer = country.http.get(public + path)
             assert answer.status_code == 200, public + path
             yield public + path, answer.text
+        for path in ("/metrics", "/monitoring", "/reconciliation"):
+            for system in node["systems"]:
+                told = country.http.get(node["client_url"] + path, headers={"X-Road-Client": system})
+                assert told.status_code == 200, path
+                yield f"{path} of {system}", told.text
         checkpoint = country.http.get(f"{public}/log/checkpoint").text
         tiles = TileReader(
             lambda path, base=public: read(country, f"{base}/log/{path}"), int(checkpoint.split("\n")[1])

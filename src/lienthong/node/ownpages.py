@@ -57,7 +57,7 @@ def open_pages(local: Local) -> Mapping[bytes, OwnPage]:
 async def monitored_calls(local: Local, member: str, query: bytes) -> Mapping[str, object]:
     """One object a call of ``member``, oldest first; ``from`` and ``to`` are milliseconds, ``limit`` a number.
 
-    ``next`` is where to go on (``from`` of the next question) when there are more; a call may then come twice.
+    ``next`` is where to go on (``from`` of the next question) when there are more.
     """
     asked = {name: values[0] for name, values in parse_qs(query.decode("latin-1")).items()}
     begins, ends = _number(asked.get("from"), 0), _number(asked.get("to"), 2**52)
@@ -69,12 +69,17 @@ async def monitored_calls(local: Local, member: str, query: bytes) -> Mapping[st
         found += [call for call in unpack(packed) if begins <= _moment(call) < ends]
         if len(found) > limit:
             break
+    found.sort(key=_moment)
     more = len(found) > limit or len(rows) == MOST_ROWS
+    if len(found) > limit:
+        # Calls of one millisecond stay together, so that the next question neither repeats nor skips any.
+        last = _moment(found[limit - 1])
+        found = [call for call in found if _moment(call) <= last]
     return {
         "member": member,
         "kept_days": local.settings.monitoring_days,
-        "records": found[:limit],
-        "next": _moment(found[:limit][-1]) if more and found else None,
+        "records": found,
+        "next": _moment(found[-1]) + 1 if more and found else None,
     }
 
 
