@@ -17,12 +17,14 @@ import psycopg
 import pytest
 
 from lienthong.config import Settings
+from lienthong.node.prepare import LOG_KEY
 from lienthong.operate import queries
 from lienthong.operate.drill import DrillReport, Probe, Sample, as_markdown, read_country, summary
 from lienthong.operate.losses import LOSSES, Country, NodeHere, NothingToLose, frozen, processes
 from lienthong.operate.rehearse import rehearse, signed
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.documents import open_document
+from lienthong.trust.note import Checkpoint, sign_checkpoint
 from lienthong.verify import verify_log
 from tests.conftest import drop_database
 from tests.operate.living import NOW, Living, a_node
@@ -103,14 +105,17 @@ def test_a_lost_database_lets_nobody_in_and_then_everybody(node: Living):
 async def test_a_rehearsed_restore_passes_and_its_result_is_signed(node: Living):
     await node.record(20)
     await node.sequence()
+    shown = node.checkpoint
+    await node.record(1)  # the node goes on between the look from outside and the backup
+    await node.sequence()
 
-    found = await in_thread(node, node.checkpoint)
+    found = await in_thread(node, shown)
     envelope = signed(found, node.settings)
 
     key = node.keyring.es256("VN/GOV/G01").public_key()
     told = json.loads(open_document(envelope, lambda keyid: key))
     assert found.passed, found
-    assert (told["passed"], told["checkpoint_size"], told["restored_size"]) == (True, 20, 20)
+    assert (told["passed"], told["checkpoint_size"], told["restored_size"]) == (True, 20, 21)
 
 
 @pytest.mark.integration
@@ -130,6 +135,18 @@ async def test_a_rehearsed_restore_fails_over_a_checkpoint_the_backup_can_not_be
     assert not found.passed
     assert (found.log_verified, found.confirmed) == (True, False)
     assert found.problem
+
+
+@pytest.mark.integration
+async def test_a_rehearsed_restore_fails_when_the_backup_lacks_what_was_shown(node: Living):
+    await node.record(2)
+    await node.sequence()
+    files, key = node.files, node.keyring.ed25519(LOG_KEY)
+    longer = sign_checkpoint(Checkpoint(files.origin, 9, bytes(32)), key, files.origin)
+
+    found = await in_thread(node, longer)
+
+    assert (found.passed, found.problem) == (False, "not-recovered")
 
 
 async def in_thread(node: Living, note: bytes):

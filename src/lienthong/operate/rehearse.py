@@ -6,7 +6,6 @@ outside before the backup begins, so a backup that lacks a record which somebody
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import tempfile
@@ -21,7 +20,7 @@ from lienthong.config import Settings
 from lienthong.errors import Problem
 from lienthong.node.prepare import LOG_KEY, log_origin
 from lienthong.operate.backup import back_up
-from lienthong.operate.restore import confirm, restore
+from lienthong.operate.restore import expect_to_lead_to, restore
 from lienthong.operate.sealed import KEY_BYTES
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.server import PostgresServer
@@ -79,7 +78,7 @@ def rehearse(settings: Settings, config: Path, outside: bytes, check_log: CheckL
             restore_s = time.monotonic() - begin - backup_s
             log_key = VerifierKey(log_origin(settings), Keyring(again.data).ed25519(LOG_KEY).public_key())
             verified = check_log(str(again.data / "log"), str(log_key))
-            asyncio.run(confirm(again, outside))
+            expect_to_lead_to(again, outside, restored_size)
             confirmed = True
         except Problem as failed:
             problem = failed.kind

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, ClassVar, cast
 
 from lienthong.access.log import LogFiles
-from lienthong.access.recovery import lift_recovery
+from lienthong.access.recovery import NotRecovered, contradiction, lift_recovery
 from lienthong.config import Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -98,16 +98,37 @@ def restore(settings: Settings, archive: Path, key: bytes, *, now: datetime) -> 
     return Restored(manifest, in_recovery)
 
 
+def expect_to_lead_to(settings: Settings, note: bytes, size: int) -> None:
+    """Raise NotRecovered unless the log of ``size`` records leads to ``note``, NoteRefused when it is not this log's.
+
+    An older checkpoint than the log's own is good here, and too little to end the recovery mode.
+    """
+    files = _log_files(settings)
+    files.opened(note)
+    found = contradiction(files, size, "outside", note)
+    if found is not None:
+        raise NotRecovered(
+            T("The log has {own_size} records; {source} shows {size} that it signed ({cause})."),
+            own_size=found.own_size,
+            size=found.size,
+            source=found.source,
+            cause=found.cause,
+        )
+
+
 async def confirm(settings: Settings, note: bytes) -> int:
     """End the recovery mode: ``note`` is a checkpoint of this log that somebody outside has kept; the log's size.
 
     Raises NoteRefused when it is not signed by this log, NotRecovered when the log does not lead to it.
     """
-    public_key = Keyring(settings.data).ed25519(LOG_KEY).public_key()
-    files = LogFiles(settings.data / "log", log_origin(settings), public_key)
     with database.owner(settings) as owner:
         async with await connect(owner) as db:
-            return await lift_recovery(db, files, note)
+            return await lift_recovery(db, _log_files(settings), note)
+
+
+def _log_files(settings: Settings) -> LogFiles:
+    public_key = Keyring(settings.data).ed25519(LOG_KEY).public_key()
+    return LogFiles(settings.data / "log", log_origin(settings), public_key)
 
 
 def _load(settings: Settings, superuser: str, manifest: Manifest, staging: Path, now: datetime) -> bool:
