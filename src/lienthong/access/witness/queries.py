@@ -47,20 +47,26 @@ class Evidence:
 _HEADS = "SELECT origin, size, root, note, at FROM witness_seen"
 _BEST = """
     WITH newest AS (SELECT size, at FROM checkpoint WHERE size > %(above)s ORDER BY size DESC LIMIT 1),
+         looked_at AS (
+             (SELECT size, at FROM checkpoint WHERE size > %(above)s ORDER BY size DESC LIMIT %(most)s)
+             UNION
+             (SELECT size, at FROM checkpoint WHERE size > %(above)s ORDER BY size LIMIT %(most)s)),
          good AS (
-             SELECT s.size
-               FROM cosignature s JOIN checkpoint c USING (size)
-              WHERE s.size > %(above)s AND s.witness = ANY(%(names)s) AND %(threshold)s > 0
+             SELECT c.size
+               FROM looked_at c
+              WHERE %(threshold)s > 0
                 AND (%(patience)s::float8 IS NULL
                      OR c.at >= (SELECT at FROM newest) - make_interval(secs => %(patience)s))
-              GROUP BY s.size
-             HAVING count(*) >= %(threshold)s
-              ORDER BY s.size DESC
+                AND (SELECT count(*) FROM cosignature s WHERE s.size = c.size AND s.witness = ANY(%(names)s))
+                    >= %(threshold)s
+              ORDER BY c.size DESC
               LIMIT 1)
     SELECT size FROM good
      UNION ALL
     SELECT size FROM newest WHERE NOT EXISTS (SELECT FROM good)
 """
+LOOKED_AT = 200
+"""Checkpoints looked through from either end: where none of them has enough cosignatures, witnesses are long away."""
 
 
 async def lock_head(db: AsyncConnection, origin: str) -> tuple[int, bytes]:
@@ -105,7 +111,9 @@ async def best_checkpoint(
 
     Where there is none, or it was made ``patience_s`` seconds before the newest, the newest, however many cosigned.
     """
-    cursor = await db.execute(_BEST, {"names": names, "threshold": threshold, "above": above, "patience": patience_s})
+    cursor = await db.execute(
+        _BEST, {"names": names, "threshold": threshold, "above": above, "patience": patience_s, "most": LOOKED_AT}
+    )
     found = await cursor.fetchone()
     return await _kept(db, found[0], names) if found else None
 
