@@ -285,11 +285,21 @@ async def test_events_that_come_again_are_kept_once(stream: Stream):
         (lambda body: body["events"].pop(0), EventsOutOfOrder),
         (lambda body: body["events"].append(body["events"][-1]), EventsOutOfOrder),
         (lambda body: body["events"][0].pop("data"), EventsOutOfOrder),
+        (lambda body: body.pop("events"), EventsOutOfOrder),
         (lambda body: body["events"][0].update(id="another/1"), EventsOutOfOrder),
         (lambda body: body["events"][0].update(type="vn.lienthong.row.updated.v1"), EventRowUnknown),
         (lambda body: body["events"][1]["data"]["key"].update(personal_number="000000000000"), EventRowUnknown),
     ],
-    ids=["backwards", "a gap", "twice in one", "no data", "another feed", "updated before inserted", "unknown row"],
+    ids=[
+        "backwards",
+        "a gap",
+        "twice in one",
+        "no data",
+        "no events",
+        "another feed",
+        "updated before inserted",
+        "unknown row",
+    ],
 )
 async def test_an_answer_out_of_order_is_refused_whole_and_the_next_good_one_is_kept(stream: Stream, bent, problem):
     subscription = await stream.followed()

@@ -24,6 +24,7 @@ from lienthong.events.models import (
     NoSuchSubscription,
     Subscription,
     in_order,
+    not_an_event,
     read_event,
 )
 from lienthong.events.queries import (
@@ -177,12 +178,9 @@ class Follower:
                 max_body=MAX_ANSWER,
             )
         )
-        body = cast("dict[str, object]", orjson.loads(used.answer.body))
         if used.answer.status >= 400:
-            raise RefusedByProvider(body, used.answer.status)
-        named = str(body["feed"])
-        events = tuple(read_event(raw, named) for raw in cast("list[object]", body["events"]))
-        return Pulled(named, body["bulk"] is True, int(cast("int", body["head"])), events)
+            raise RefusedByProvider(cast("dict[str, object]", orjson.loads(used.answer.body)), used.answer.status)
+        return read_answer(used.answer.body)
 
     async def _keep(self, db: Connection, subscription: Subscription, pulled: Pulled) -> int:
         """Keep what is new of ``pulled``; how many events.  Raises EventsOutOfOrder, EventRowUnknown."""
@@ -212,6 +210,16 @@ class Follower:
             gone=sorted({event.row for event in fresh} - existing),
         )
         return len(fresh)
+
+
+def read_answer(content: bytes) -> Pulled:
+    """A provider's answer.  Raises EventsOutOfOrder when it has not the shape of one."""
+    try:
+        body = cast("dict[str, object]", orjson.loads(content))
+        named, head, listed = str(body["feed"]), int(cast("int", body["head"])), cast("list[object]", body["events"])
+        return Pulled(named, body["bulk"] is True, head, tuple(read_event(raw, named) for raw in listed))
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise not_an_event() from wrong
 
 
 def _check_row(event: Arrived, existing: set[bytes], *, bulk: bool) -> None:

@@ -191,10 +191,15 @@ def read_event(raw: object, feed: str) -> Arrived:
             raise ValueError("not this feed's event")
         return Arrived(identifier, sequence, kind, dict(key), event)
     except (KeyError, TypeError, ValueError, StopIteration, AttributeError) as wrong:
-        raise EventsOutOfOrder(
-            T("An event of the answer has not the shape of one."),
-            mend=T("Nothing of it was kept; tell the provider's operator."),
-        ) from wrong
+        raise not_an_event() from wrong
+
+
+def not_an_event() -> EventsOutOfOrder:
+    """What an answer of another shape is refused with."""
+    return EventsOutOfOrder(
+        T("An event of the answer has not the shape of one."),
+        mend=T("Nothing of it was kept; tell the provider's operator."),
+    )
 
 
 def in_order(arrived: list[Arrived], after: int, known: frozenset[str]) -> list[Arrived]:

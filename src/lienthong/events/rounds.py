@@ -8,8 +8,6 @@ from typing import Final
 
 import structlog
 
-from lienthong.errors import Problem
-
 log = structlog.get_logger("lienthong.events")
 ROUND_S: Final = 2.0
 
@@ -19,6 +17,6 @@ async def rounds(once: Callable[[], Awaitable[int]]) -> None:
     while True:
         try:
             await once()
-        except Problem as problem:
-            log.warning("events.round-failed", error=problem.kind)
+        except Exception as failed:  # a task's root: the next round tries again
+            log.warning("events.round-failed", error=getattr(failed, "kind", type(failed).__name__))
         await asyncio.sleep(ROUND_S)
