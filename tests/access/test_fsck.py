@@ -11,11 +11,11 @@ from psycopg import AsyncConnection
 from lienthong import verify
 from lienthong.access.queries import kept_notes, placed_records
 from lienthong.storage.provision import DatabaseDsns
-from tests.access.witnesses import AskingLog
+from tests.access.witnesses import AskingLog, database  # noqa: F401 - a fixture
 
 
 @pytest.fixture
-async def log(database: DatabaseDsns, tmp_path: Path) -> AsyncIterator[AskingLog]:
+async def log(database: DatabaseDsns, tmp_path: Path) -> AsyncIterator[AskingLog]:  # noqa: F811 - the fixture
     log = AskingLog(database, tmp_path)
     await log.grow(20)
     await log.grow(10)

@@ -32,13 +32,13 @@ from lienthong.trust.note import Checkpoint, NoteRefused, sign_checkpoint
 from lienthong.trust.seal import Seal
 from tests.access.growing import GrowingLog
 from tests.access.test_log import ORIGIN, a_record
-from tests.access.witnesses import AskingLog
+from tests.access.witnesses import AskingLog, database  # noqa: F401 - a fixture
 
 EMPTY = "DELETE FROM {table} WHERE {column} >= %s"
 
 
 @pytest.fixture
-async def log(database: DatabaseDsns, tmp_path: Path) -> AsyncIterator[AskingLog]:
+async def log(database: DatabaseDsns, tmp_path: Path) -> AsyncIterator[AskingLog]:  # noqa: F811 - the fixture
     log = AskingLog(database, tmp_path)
     yield log
     await log.close()

@@ -21,13 +21,14 @@ from lienthong.trust.keys import generate_ed25519
 from lienthong.trust.note import Checkpoint, open_checkpoint, sign_checkpoint
 from lienthong.web import install
 from tests.access.growing import ORIGIN, GrowingLog
+from tests.access.witnesses import database  # noqa: F401 - a fixture
 
 NAME = "vn.lienthong/nut-chung/witness"
 NOW = 1_795_000_000
 
 
 @pytest.fixture
-async def pool(database: DatabaseDsns) -> AsyncIterator[Pool]:
+async def pool(database: DatabaseDsns) -> AsyncIterator[Pool]:  # noqa: F811 - the fixture
     pool = await open_pool(database.app, max_size=4)
     yield pool
     await pool.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import pytest
 from psycopg import AsyncConnection
 from starlette.applications import Starlette
 
@@ -23,11 +24,20 @@ from lienthong.storage.copy import GroupCommit
 from lienthong.storage.objects import ObjectStore
 from lienthong.storage.pool import Pool, open_pool
 from lienthong.storage.provision import DatabaseDsns
+from lienthong.storage.server import PostgresServer
 from lienthong.trust.cosign import parse_cosigner_key
 from lienthong.trust.keys import generate_ed25519
 from lienthong.trust.note import VerifierKey
 from lienthong.trust.seal import Seal
 from tests.access.test_log import ORIGIN, a_record
+from tests.use.databases import databases
+
+
+@pytest.fixture
+def database(pg_server: PostgresServer) -> Iterator[DatabaseDsns]:
+    """As the fixture of the same name, copied instead of migrated: a tenth of its time."""
+    with databases(pg_server, 1) as (copied,):
+        yield copied
 
 
 @dataclass
