@@ -16,7 +16,7 @@ BENCHES ?= policy records bulk nodes addresses
 PYTEST_ARGS ?=
 PIP := -m pip --disable-pip-version-check --no-input -q
 
-LINT := lint-types lint-ratchets lint-form lint-layers
+LINT := lint-types lint-ratchets lint-form lint-layers lint-scan
 
 BUNDLE ?= dist/lienthong-bundle.tar
 
@@ -52,6 +52,9 @@ lint-form:
 	$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 lint-layers:
 	$(BIN)/lint-imports --no-logo
+# What is of lesser severity is ruff's (rules S): there each exception has its reason on its line.
+lint-scan: $(CLIENTS)/installed
+	$(CLIENTS)/bin/bandit -q -r src --severity-level high
 
 bench: $(VENV)/installed-test clients
 	@for each in $(BENCHES); do echo "## $$each"; $(BIN)/python bench/$$each.py $(ARGS) || exit 1; done
@@ -61,6 +64,14 @@ bundle: $(VENV)/installed
 
 drill: setup
 	$(BIN)/python tools/drill.py docs/drill.md
+
+# Many more of the bytes that `make test` tries for seconds; takes minutes.
+fuzz: $(VENV)/installed-test
+	LIENTHONG_FUZZ=20000 $(BIN)/python -m pytest tests/faults/test_bytes.py -p no:randomly --timeout 3600 $(PYTEST_ARGS)
+
+# Every package that runs and tests, with version and licence (CycloneDX).
+sbom: $(VENV)/installed-test
+	$(BIN)/python tools/sbom.py > sbom.json
 
 clients: $(CLIENTS)/installed
 
