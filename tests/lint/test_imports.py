@@ -15,11 +15,11 @@ ALLOWED = {
     **dict.fromkeys(
         DATABASE,
         # The log's writers and the table reader hold connections of their own; everything else asks `queries`.
-        r"storage/|[a-z]+/queries\.py$|access/(write|seen|sequence)\.py$|tables/read\.py$",
+        r"storage/|[a-z/]+/queries\.py$|access/(write|seen|sequence)\.py$|tables/read\.py$",
     ),
-    **dict.fromkeys(WEB, r"web\.py$|[a-z]+/http\.py$|portal/|node/|exchange/listen\.py$"),
+    **dict.fromkeys(WEB, r"web\.py$|[a-z/]+/http\.py$|portal/|node/|exchange/listen\.py$"),
 }
-PURE = r"trust/|linkage/|[a-z]+/models\.py$|agreements/policy\.py$"
+PURE = r"trust/|linkage/|[a-z/]+/models\.py$|agreements/policy\.py$"
 IMPURE = (*DATABASE, *WEB, "aiohttp", "uvicorn", "duckdb", "lienthong.storage", "lienthong.web")
 VERIFIER_MAY = {*sys.stdlib_module_names, "cryptography"}
 

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from lienthong.access.log import LogFiles
 from lienthong.doctor import queries
 from lienthong.doctor.keys import opened
-from lienthong.doctor.models import Fault, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Patient
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.checks import LAG

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from lienthong.directory.follow import KEPT, DirectoryExpired, DirectoryRollback, Follower
-from lienthong.doctor.models import Fault, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Patient
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.checks import STALE_DIRECTORY

@@ -14,7 +14,8 @@ import structlog
 from lienthong.config import BadConfiguration, Settings, load_settings
 from lienthong.directory.document import Snapshot
 from lienthong.doctor import database, directory, keys, machine, peers, services
-from lienthong.doctor.models import Fault, Look, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Look, Patient
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.local import KeptDirectory

@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from lienthong.doctor.models import Fault, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Patient
 from lienthong.i18n import T
 from lienthong.node.checks import SOON
 from lienthong.node.prepare import LOG_KEY, TLS_KEY, fingerprint

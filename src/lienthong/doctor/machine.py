@@ -11,7 +11,8 @@ import stat
 from typing import Final
 
 from lienthong.config import Settings
-from lienthong.doctor.models import Fault, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Patient
 from lienthong.errors import Problem
 from lienthong.i18n import LOCALE_FOLDER, T
 from lienthong.node.checks import LITTLE_BYTES

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from lienthong.directory.models import Node
-from lienthong.doctor.models import Fault, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Patient
 from lienthong.i18n import T
 from lienthong.node.jobchecks import SKEW_S
 

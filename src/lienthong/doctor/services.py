@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from lienthong.agreements import queries as agreements
 from lienthong.catalog.models import HttpSource, Service, TableSource
 from lienthong.catalog.queries import all_services, describe_relation, open_source
-from lienthong.doctor.models import Fault, Patient
+from lienthong.doctor.models import Fault
+from lienthong.doctor.patient import Patient
 from lienthong.i18n import T
 from lienthong.storage.pool import Connection, DatabaseFailed, connect
 
