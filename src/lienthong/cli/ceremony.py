@@ -47,7 +47,7 @@ def key(
     lienthong directory ceremony key hoa.pem hoa.json
     """
     made = generate_ed25519()
-    write_private(private, private_to_pem(made, _password(password_file, confirm=True)))
+    write_private(private, private_to_pem(made, password_of(password_file, confirm=True)))
     public.write_text(json.dumps(public_jwk(made)), "utf-8")
     say(T("Key {keyid} made."), keyid=key_id(public_jwk(made)))
 
@@ -102,7 +102,7 @@ def sign(
     """
     from lienthong.directory.tuf.sign import sign_root  # as in start
 
-    opened = private_from_pem(private.read_bytes(), _password(password_file))
+    opened = private_from_pem(private.read_bytes(), password_of(password_file))
     out.write_bytes(sign_root(draft.read_bytes(), opened, signer, datetime.now(UTC)))
     _print_protocol(out.read_bytes())
 
@@ -163,7 +163,8 @@ def _print_protocol(root: bytes) -> None:
     say(T("Signatures on paper: ______________________   Witness: ______________________   Place: ______________"))
 
 
-def _password(path: Path | None, *, confirm: bool = False) -> bytes:
+def password_of(path: Path | None, *, confirm: bool = False) -> bytes:
+    """A key's password: from a file, or asked for without echo."""
     if path is not None:
         return path.read_bytes().strip()
     asked: str = typer.prompt("Password", hide_input=True, confirmation_prompt=confirm)

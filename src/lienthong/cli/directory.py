@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lienthong.cli import ceremony
+from lienthong.cli import ceremony, changes
 from lienthong.cli.terminal import run, say, show_json
 from lienthong.cli.where import settings_for
 from lienthong.directory import register
@@ -23,6 +23,7 @@ from lienthong.trust.keys import key_id
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Admit members, nodes, systems and purposes.")
 app.add_typer(ceremony.app, name="ceremony")
+app.add_typer(changes.app, name="change")
 ConfigOption = Annotated[Path | None, typer.Option("--config", envvar="LIENTHONG_CONFIG", help="TOML file.")]
 KEY_LIFE = timedelta(days=365)
 

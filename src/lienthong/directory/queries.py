@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from lienthong.directory.contents import Contents
+from lienthong.directory.lifecycle import Change
 from lienthong.directory.models import (
     Contact,
     Member,
@@ -331,3 +332,90 @@ async def all_revocations(db: Connection) -> tuple[int, tuple[Revocation, ...]]:
         await cursor.execute("SELECT kind, subject, at, reason FROM revocation ORDER BY number")
         found = tuple(await cursor.fetchall())
     return len(found), found
+
+
+_CHANGE: LiteralString = """
+    SELECT id, kind, member, document, state, changed_at,
+           coalesce((SELECT array_agg(operator ORDER BY at) FROM directory_approval WHERE change = id), '{}')
+      FROM directory_change
+"""
+
+
+async def insert_change(db: Connection, change: Change) -> None:
+    """Keep a request; the same one twice is one."""
+    await db.execute(
+        """
+        INSERT INTO directory_change (id, kind, member, document, state, changed_at)
+        VALUES (%(id)s, %(kind)s, %(member)s, %(document)s, %(state)s, %(changed_at)s) ON CONFLICT (id) DO NOTHING
+        """,
+        {name: getattr(change, name) for name in ("id", "kind", "member", "document", "state", "changed_at")},
+    )
+
+
+async def change_by_id(db: Connection, change_id: str) -> Change | None:
+    """The change with this id, locked to the end of the transaction; None when there is none."""
+    cursor = await db.execute(_CHANGE + "WHERE id = %(id)s FOR UPDATE", {"id": change_id})
+    row = await cursor.fetchone()
+    return None if row is None else _change(row)
+
+
+async def pending_changes(db: Connection, member: str | None = None) -> list[Change]:
+    """What waits for approval, of one member or of all, the oldest first."""
+    cursor = await db.execute(
+        _CHANGE
+        + """
+        WHERE state IN ('requested', 'approved-once') AND (%(member)s::text IS NULL OR member = %(member)s)
+        ORDER BY changed_at, id
+        """,
+        {"member": member},
+    )
+    return [_change(row) for row in await cursor.fetchall()]
+
+
+async def insert_approval(db: Connection, change: Change, approval: bytes) -> None:
+    """Keep the newest approval of ``change``, and how far it has come."""
+    await db.execute(
+        """
+        INSERT INTO directory_approval (change, operator, jws, at) VALUES (%(id)s, %(operator)s, %(jws)s, %(at)s)
+        """,
+        {"id": change.id, "operator": change.approved_by[-1], "jws": approval.decode(), "at": change.changed_at},
+    )
+    await db.execute(
+        "UPDATE directory_change SET state = %(state)s, changed_at = %(at)s WHERE id = %(id)s",
+        {"id": change.id, "state": change.state, "at": change.changed_at},
+    )
+
+
+async def key_counts(db: Connection, keyid: str, member: str, at: datetime) -> bool:
+    """Whether this key is the member's, counts at ``at``, and the member is open."""
+    cursor = await db.execute(
+        """
+        SELECT 1 FROM member_key JOIN member ON member.id = member_key.member
+         WHERE keyid = %(keyid)s AND member.id = %(member)s AND member.state = 'active'
+           AND valid_from <= %(at)s AND %(at)s < valid_to
+        """,
+        {"keyid": keyid, "member": member, "at": at},
+    )
+    return await cursor.fetchone() is not None
+
+
+async def insert_operator(db: Connection, keyid: str, name: str, jwk: Mapping[str, str], now: datetime) -> None:
+    """Let an operator approve; the same key twice is one."""
+    await db.execute(
+        """
+        INSERT INTO directory_operator (keyid, name, jwk, added_at) VALUES (%(keyid)s, %(name)s, %(jwk)s, %(now)s)
+        ON CONFLICT (keyid) DO NOTHING
+        """,
+        {"keyid": keyid, "name": name, "jwk": Jsonb(dict(jwk)), "now": now},
+    )
+
+
+async def operators(db: Connection) -> dict[str, dict[str, str]]:
+    """Key id to public key of everyone who may approve."""
+    cursor = await db.execute("SELECT keyid, jwk FROM directory_operator")
+    return {str(keyid): dict(jwk) for keyid, jwk in await cursor.fetchall()}
+
+
+def _change(row: tuple[Any, ...]) -> Change:  # Any: a row's columns, each of its own type
+    identifier, kind, member, document, state, changed_at, approved_by = row
+    return Change(identifier, kind, member, bytes(document), state, changed_at, tuple(approved_by))

@@ -16,9 +16,8 @@ from lienthong.i18n import T
 from lienthong.monitoring import queries
 from lienthong.node.finding import Check, Look, fine
 from lienthong.node.local import Local
-from lienthong.node.prepare import fingerprint
+from lienthong.node.prepare import fingerprint, local_keys, renew_keys
 from lienthong.node.witnesschecks import forks, recovery, timestamps, witnesses
-from lienthong.trust.keys import key_id, public_jwk
 
 STALE_DIRECTORY: Final = timedelta(minutes=10)
 SOON: Final = timedelta(days=30)
@@ -143,6 +142,8 @@ async def keys(local: Local) -> Check:
     if snapshot is None:
         return fine("keys")
     now = datetime.now(UTC)
+    signing = local_keys(local.settings, local.keyring)
+    renew_keys(signing, local.settings, local.keyring, snapshot, now)
     for member in local.settings.members:
         known = snapshot.member(member)
         if known is None or known.state == "closed":
@@ -150,7 +151,7 @@ async def keys(local: Local) -> Check:
                 "keys", "degraded", "member-not-active", T("The directory has no active member {member}."),
                 T("Have the national node admit it, or take it out of members."), {"member": member},
             )  # fmt: skip
-        held = key_id(public_jwk(local.keyring.es256(MemberId(member))))
+        held = signing[MemberId(member)].keyid
         found = snapshot.key(held)
         if found is None or found[1].id != member or not found[0].valid_at(now):
             return Check(

@@ -12,13 +12,14 @@ import structlog
 
 from lienthong.access.reconcile.compare import Reconciler
 from lienthong.access.reconcile.observe import Observed
+from lienthong.directory.models import MemberId
 from lienthong.errors import Problem
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.peer import OwnCertificate, PeerOrigins
-from lienthong.exchange.signed import PeerLink
+from lienthong.exchange.signed import LocalKey, PeerLink
 from lienthong.node.halves import HalvesLink
 from lienthong.node.local import Local, NoDirectory
-from lienthong.node.prepare import local_keys, tls_files
+from lienthong.node.prepare import local_keys, renew_keys, tls_files
 
 log = structlog.get_logger("lienthong.jobs")
 EVERY_S: Final = 5.0
@@ -61,9 +62,9 @@ async def _open_link(local: Local) -> AsyncGenerator[HalvesLink]:
     client = HttpClient()
     listed = local.directory.snapshot().contents.authorities
     origins = PeerOrigins(own, listed)
-    renewing = asyncio.create_task(_renew(local, origins, own, listed))
+    keys = local_keys(local.settings, local.keyring)
+    renewing = asyncio.create_task(_renew(local, origins, own, keys))
     try:
-        keys = local_keys(local.settings, local.keyring)
         yield HalvesLink(local, PeerLink(client, local.directory.snapshot, keys, origins))
     finally:
         renewing.cancel()
@@ -71,14 +72,17 @@ async def _open_link(local: Local) -> AsyncGenerator[HalvesLink]:
         await client.close()
 
 
-async def _renew(local: Local, origins: PeerOrigins, own: OwnCertificate, listed: tuple[str, ...]) -> None:
+async def _renew(local: Local, origins: PeerOrigins, own: OwnCertificate, keys: dict[MemberId, LocalKey]) -> None:
+    listed = local.directory.snapshot().contents.authorities
     while True:
-        await asyncio.sleep(EVERY_S / 5)
         local.directory.look()
-        now = local.directory.snapshot().contents.authorities
+        snapshot = local.directory.snapshot()
+        renew_keys(keys, local.settings, local.keyring, snapshot, datetime.now(UTC))
+        now = snapshot.contents.authorities
         if now != listed:
             listed = now
             origins.renew(own, listed)
+        await asyncio.sleep(EVERY_S / 5)
 
 
 def _has_directory(local: Local) -> bool:

@@ -31,7 +31,7 @@ from lienthong.exchange.peer import OwnCertificate, PeerOrigins
 from lienthong.exchange.signed import Incoming, LocalKey, Message, PeerLink, RefusedByProvider, body_object
 from lienthong.i18n import T
 from lienthong.node.local import KeptDirectory
-from lienthong.node.prepare import local_keys, tls_files
+from lienthong.node.prepare import local_keys, renew_keys, tls_files
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.pool import Pool, open_pool
 
@@ -174,6 +174,7 @@ async def open_desk(settings: Settings, dsn: str) -> AsyncGenerator[Desk]:
     file, key, password = tls_files(settings, keyring)
     own = OwnCertificate(file, key, password)
     keys = local_keys(settings, keyring)
+    renew_keys(keys, settings, keyring, directory.snapshot(), datetime.now(UTC))
     client = HttpClient()
     pool = await open_pool(dsn, min_size=1, max_size=2)
     try:

@@ -59,7 +59,7 @@ class Following(Protocol):
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """What one pass leaves for the next."""
 
     refreshed: datetime | None = None
@@ -72,7 +72,7 @@ async def follow_directory(local: Local) -> None:
     anchor = local.settings.directory_anchor
     while anchor is None or not anchor.exists():  # noqa: ASYNC110 - the file tells nobody when it appears
         await asyncio.sleep(FIRST_WAIT_S)
-    watch = _Watch()
+    watch = Watch()
     async with aiohttp.ClientSession() as session:
         follower = follower_of(local, session, anchor.read_bytes())
         while True:
@@ -95,7 +95,7 @@ def follower_of(local: Local, session: aiohttp.ClientSession, anchor: bytes) -> 
     return TufFollower(lambda name, limit: download(session, base, name, limit), anchor, keep)
 
 
-async def follow_once(local: Local, session: aiohttp.ClientSession, follower: Following, watch: _Watch) -> None:
+async def follow_once(local: Local, session: aiohttp.ClientSession, follower: Following, watch: Watch) -> None:
     """Take up new revocations; and the directory when it is a minute old or there is a newer one."""
     now = datetime.now(UTC)
     failed: Problem | None = None

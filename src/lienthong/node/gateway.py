@@ -22,7 +22,7 @@ from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.agreements.policy import Decision
 from lienthong.agreements.rules import accept_rule
 from lienthong.config import Settings
-from lienthong.directory.models import SystemId
+from lienthong.directory.models import MemberId, SystemId
 from lienthong.errors import Problem
 from lienthong.events.feed import Feeds
 from lienthong.events.follow import NOTICE as EVENT_HEAD
@@ -42,6 +42,7 @@ from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.quota import Leases
+from lienthong.exchange.signed import LocalKey
 from lienthong.node.desk import Desk
 from lienthong.node.eventdesk import EventCounter, EventOffice
 from lienthong.node.halves import HalvesDesk
@@ -51,7 +52,7 @@ from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
 from lienthong.node.observing import Observer, TimedLink, names_of, timed_backend, tracing
 from lienthong.node.ownpages import open_pages, own_pages
-from lienthong.node.prepare import local_keys, tls_files
+from lienthong.node.prepare import local_keys, renew_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.node.supervise import sandbox_socket
@@ -90,6 +91,7 @@ class Gateway:
         self._descriptions: Descriptions | None = None
         self._leases: Leases | None = None
         self._observer: Observer | None = None
+        self._keys: dict[MemberId, LocalKey] = {}
         file, key, password = tls_files(local.settings, local.keyring)
         self._own = OwnCertificate(file, key, password)
         self._trust = PeerTrust(self._own, ())
@@ -184,7 +186,7 @@ class Gateway:
 
     def _parts(self) -> Parts:
         local, settings, live = self.local, self._settings, self._live
-        keys = local_keys(settings, local.keyring)
+        self._keys = keys = local_keys(settings, local.keyring)
         stream = Spill(STREAM_ABOVE_BYTES, max_body=settings.max_stream_bytes, deadline_s=settings.stream_timeout_s)
         # Frames add five bytes to each piece, and pieces may be small.
         framed = replace(stream, max_body=2 * settings.max_stream_bytes)
@@ -260,9 +262,11 @@ class Gateway:
             self._renew_trust()
 
     def _renew_trust(self) -> None:
-        """Take up certificates that the directory has come to list, our own among them."""
+        """Take up certificates that the directory has come to list, our own among them, and our members' next keys."""
         with contextlib.suppress(NoDirectory):
-            listed = self.local.directory.snapshot().contents.authorities
+            snapshot = self.local.directory.snapshot()
+            renew_keys(self._keys, self._settings, self.local.keyring, snapshot, datetime.now(UTC))
+            listed = snapshot.contents.authorities
             if listed != self._trusted:
                 self._trusted = listed
                 self._trust.renew(self._own, listed)

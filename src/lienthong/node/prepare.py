@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lienthong.config import Settings
+from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.exchange.signed import LocalKey
 from lienthong.storage.keyring import Keyring
@@ -92,6 +94,34 @@ def local_keys(settings: Settings, keyring: Keyring) -> dict[MemberId, LocalKey]
         jwk = public_jwk(key)
         keys[MemberId(member)] = LocalKey(MemberId(member), key, key_id(jwk), jwk)
     return keys
+
+
+def renew_keys(
+    keys: dict[MemberId, LocalKey], settings: Settings, keyring: Keyring, snapshot: Snapshot, now: datetime
+) -> None:
+    """Sign with each member's next key from the moment the directory lets it count; the old one stays on disk."""
+    for name in settings.members:
+        member = MemberId(name)
+        if member not in keys or not keyring.has(_next_name(member)):
+            continue
+        key = keyring.es256(_next_name(member))
+        jwk = public_jwk(key)
+        if keys[member].keyid != key_id(jwk) and snapshot.signing_key(key_id(jwk), now) is not None:
+            keys[member] = LocalKey(member, key, key_id(jwk), jwk)
+
+
+def next_key(keyring: Keyring, member: str) -> EllipticCurvePrivateKey:
+    """The member's next key; made on first use, and not used before the directory lists it."""
+    return keyring.es256(_next_name(member))
+
+
+def current_key(keyring: Keyring, member: str) -> EllipticCurvePrivateKey:
+    """The key that the member has signed with so far."""
+    return keyring.es256(member)
+
+
+def _next_name(member: str) -> str:
+    return f"{member}+next"
 
 
 def certificate(settings: Settings, keyring: Keyring) -> str:

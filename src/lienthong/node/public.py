@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from lienthong.agreements import queries as agreement_queries
 from lienthong.agreements.records import StoredDocument
 from lienthong.catalog.queries import all_services
-from lienthong.directory.queries import all_revocations, latest_version
+from lienthong.directory.queries import all_revocations, latest_version, pending_changes
 from lienthong.directory.revoke import Notes, sign_notes
 from lienthong.directory.tuf.queries import file_named
 from lienthong.i18n import T
@@ -46,6 +46,7 @@ def public_routes(local: Local) -> list[BaseRoute]:
         routes["/directory/current"] = _directory(local)
         routes["/directory/tuf/{name}"] = _directory_file(local)
         routes["/directory/notes"] = _directory_notes(local)
+        routes["/directory/pending"] = _directory_pending(local)
     return [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
 
 
@@ -97,6 +98,17 @@ def _directory_notes(local: Local) -> Handler:
             version = await latest_version(db)
         notes = Notes(number, version.version if version else 0, datetime.now(UTC), revocations)
         return Response(sign_notes(notes, key), media_type="application/json", headers=FRESH)
+
+    return answer
+
+
+def _directory_pending(local: Local) -> Handler:
+    """What is coming, so that a member sees a change in its own name before it counts."""
+
+    async def answer(request: Request) -> Response:
+        async with reading(local.pool) as db:
+            found = await pending_changes(db, request.query_params.get("member"))
+        return JSONResponse({"pending": [each.public() for each in found]}, headers=FRESH)
 
     return answer
 

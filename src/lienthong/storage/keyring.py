@@ -52,6 +52,10 @@ class Keyring:
             raise UnusableKey(T("The key {name} is not an Ed25519 key."), name=name)
         return key
 
+    def has(self, name: str) -> bool:
+        """Whether there is a key called ``name``."""
+        return self._file(name).exists()
+
     def _file(self, name: str) -> Path:
         return self._keys / (name.replace("/", "-") + ".pem")
 

@@ -20,8 +20,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\
 async def answering(first: bytes, again: bytes = b"", pause_s: float = 0.0) -> AsyncIterator[str]:
     """A listener that sends ``first``, then ``again`` for ever when there is any."""
 
+    serving: list[asyncio.Task[None] | None] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        serving.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(first)
             await writer.drain()
@@ -30,12 +33,18 @@ async def answering(first: bytes, again: bytes = b"", pause_s: float = 0.0) -> A
                 await writer.drain()
                 await asyncio.sleep(pause_s)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        for task in serving:
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in serving if task is not None), return_exceptions=True)
 
 
 async def asked(base: str, limit: int = 1000, deadline_s: float = 20.0) -> bytes | None:

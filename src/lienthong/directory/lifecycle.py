@@ -1,0 +1,164 @@
+"""The life of a change to the directory: a signed request, approved by two different operators, then active.
+
+Pure.  Promises: nobody approves twice, nobody approves what another document says, and what an approval says is signed
+over the exact bytes of the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+from lienthong.directory.contents import compact_json, read_moment
+from lienthong.directory.models import MemberId, read_member_id
+from lienthong.errors import Problem
+from lienthong.i18n import T
+from lienthong.trust.documents import DocumentRefused, open_document, sign_document
+from lienthong.trust.keys import PrivateKey, UnusableKey, key_id, public_from_jwk, public_jwk
+
+FORMAT: Final = "1"
+ChangeKind = Literal["join", "key", "close"]
+"""A new node with its members' keys; a next key; an end with or without a successor."""
+KINDS: Final[tuple[ChangeKind, ...]] = get_args(ChangeKind)
+State = Literal["requested", "approved-once", "active", "refused"]
+Deed = Literal["approve", "refuse"]
+
+NEXT: Final[Mapping[tuple[State, Deed], State]] = {
+    ("requested", "approve"): "approved-once",
+    ("requested", "refuse"): "refused",
+    ("approved-once", "approve"): "active",
+    ("approved-once", "refuse"): "refused",
+}
+"""Every step there is; what is active or refused stays so."""
+
+
+class ChangeRefused(Problem):
+    """The request or the approval can not be taken: malformed, signed by another, or already decided."""
+
+    kind = "change-refused"
+    status = 422
+    side = "caller"
+    title = T("The change to the directory can not be taken")
+
+
+class SameOperator(Problem):
+    """Two different operators must approve; this one has already done so."""
+
+    kind = "same-operator"
+    status = 409
+    side = "caller"
+    title = T("Two different operators must approve")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change asked for.  ``document`` is the request's envelope, as its applicant signed it."""
+
+    id: str
+    """SHA-256 (hex) of the envelope."""
+    kind: ChangeKind
+    member: MemberId
+    document: bytes
+    state: State
+    changed_at: datetime
+    approved_by: tuple[str, ...] = ()
+    """Key ids of the operators who approved."""
+
+    def public(self) -> dict[str, object]:
+        """What members may see coming: who, what, how far; not the document."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "member": self.member,
+            "state": self.state,
+            "changed_at": self.changed_at.isoformat(),
+            "approvals": len(self.approved_by),
+        }
+
+
+def request_change(
+    kind: ChangeKind, member: MemberId, wanted: Mapping[str, object], key: PrivateKey, now: datetime
+) -> bytes:
+    """The request as the applicant signs it: ``wanted`` holds the node's identity, the next key, or the successor."""
+    jwk = public_jwk(key)
+    head = {"format": FORMAT, "type": "directory-change", "kind": kind, "member": member, "jwk": jwk}
+    return sign_document(compact_json(head | {"at": now.isoformat(), "wanted": dict(wanted)}), key, key_id(jwk))
+
+
+def read_request(envelope: bytes, now: datetime) -> tuple[Change, dict[str, Any]]:  # Any: JSON as each kind wants it
+    """The change in a request, and what it wants; proven is that the applicant holds the key it names.
+
+    Raises ChangeRefused, IdMalformed.
+    """
+    try:
+        inside = json.loads(_payload(envelope))
+        jwk = {str(name): str(value) for name, value in inside["jwk"].items()}
+        known = public_from_jwk(jwk)
+        open_document(envelope, lambda keyid: known if keyid == key_id(jwk) else None)
+        if inside["format"] != FORMAT or inside["type"] != "directory-change" or inside["kind"] not in KINDS:
+            raise ValueError("another format")
+        read_moment(inside["at"])
+        member = read_member_id(inside["member"])
+        wanted: dict[str, Any] = dict(inside["wanted"])
+    except (KeyError, TypeError, ValueError, AttributeError, DocumentRefused, UnusableKey) as malformed:
+        raise ChangeRefused(T("The file is no request that its own key has signed.")) from malformed
+    change_id = hashlib.sha256(envelope).hexdigest()
+    return Change(change_id, inside["kind"], member, envelope, "requested", now), wanted
+
+
+def request_signer(envelope: bytes) -> str:
+    """Key id of the key that a request, already read, names and is signed by."""
+    return key_id(json.loads(_payload(envelope))["jwk"])
+
+
+def approve(change_id: str, key: PrivateKey, now: datetime) -> bytes:
+    """An operator's approval of the request with this id."""
+    told = {"format": FORMAT, "type": "directory-approval", "change": change_id, "at": now.isoformat()}
+    return sign_document(compact_json(told), key, key_id(public_jwk(key)))
+
+
+def take_approval(change: Change, approval: bytes, operators: Mapping[str, Mapping[str, str]], now: datetime) -> Change:
+    """The change after one more approval.  ``operators`` gives the public key (JWK) by key id.
+
+    Raises ChangeRefused, SameOperator.
+    """
+    signed: list[str] = []
+
+    def resolve(keyid: str) -> Any:  # Any: the union of public keys, or None for a stranger's
+        if keyid not in operators:
+            return None
+        signed.append(keyid)
+        return public_from_jwk(operators[keyid])
+
+    try:
+        told = json.loads(open_document(approval, resolve))
+    except (DocumentRefused, ValueError) as refused:
+        raise ChangeRefused(T("The approval is not signed by an operator of the directory.")) from refused
+    expected = {"format": FORMAT, "type": "directory-approval", "change": change.id}
+    if not isinstance(told, dict) or expected.items() - told.items():
+        raise ChangeRefused(T("The approval is about another request."))
+    if signed[0] in change.approved_by:
+        raise SameOperator(T("This operator has approved already."), mend=T("Have another operator approve."))
+    return replace(_step(change, "approve", now), approved_by=(*change.approved_by, signed[0]))
+
+
+def refuse(change: Change, now: datetime) -> Change:
+    """The change, turned down; one operator suffices."""
+    return _step(change, "refuse", now)
+
+
+def _step(change: Change, deed: Deed, now: datetime) -> Change:
+    try:
+        return replace(change, state=NEXT[change.state, deed], changed_at=now)
+    except KeyError:
+        raise ChangeRefused(T("The change is already {state}."), state=change.state) from None
+
+
+def _payload(envelope: bytes) -> bytes:
+    """The payload before its key is known: the request names the key that must have signed it."""
+    return base64.b64decode(json.loads(envelope)["payload"], validate=True)
