@@ -67,8 +67,8 @@ def test_every_requirement_has_its_line_with_tests_that_exist_or_a_reason() -> N
         ("| R-42 |", "| R-142 |", "R-142: no such requirement"),
         ("test_r14_a_tax_code_may_be_a_personal_number", "test_r14_none", "R-14: tests/law/test_identifiers"),
         ("tests/law/test_identifiers.py::test_r14_", "tests/law/absent.py::test_r14_", "R-14: tests/law/absent.py"),
-        ("not done: no package uses procedure codes yet", "some day", "R-16: names no test"),
-        ("not done: no package uses procedure codes yet", "not done: see", "R-16"),
+        ("not done: services are published so far", "some day", "R-18: names no test"),
+        ("not done: services are published so far", "not done: see", "R-18"),
         ("`tests/law/test_identifiers.py::test_r14_", "tests/law/test_identifiers.py::test_r14_", "R-14"),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -48,7 +48,7 @@ def identity(
     for code in filter(None, given):
         found = identify(
             code,
-            today=date.today(),  # noqa: DTZ011 - a birth year or a dossier's day, not an instant
+            today=datetime.now().astimezone().date(),
             born=born.date() if born else None,
             female=None if gender is None else gender == "female",
             as_of=as_of.date() if as_of else None,
