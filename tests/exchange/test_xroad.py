@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Headers
+from lienthong.exchange.signed import new_id
 from lienthong.exchange.xroad import (
     XRoadCall,
     answer_headers,
@@ -302,3 +304,13 @@ def test_parameters_of_metaservices_are_decoded() -> None:
     with pytest.raises(Problem) as refused:
         asked_service_code(read(target=b"/r1/VN/GOV/G01/dancu/getOpenAPI"))
     assert refused.value.kind == "xroad-request"
+
+
+def test_ids_made_here_are_random_uuids_in_the_one_spelling() -> None:
+    made = {new_id() for _ in range(500)}
+
+    assert len(made) == 500
+    for text in made:
+        read = uuid.UUID(text)
+        assert (read.version, read.variant, str(read)) == (4, uuid.RFC_4122, text)
+    assert {text[19] for text in made} == set("89ab")

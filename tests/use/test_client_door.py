@@ -94,13 +94,13 @@ async def test_a_call_that_our_own_node_refuses_names_the_record_of_the_refusal(
 async def test_a_problem_that_is_none_is_passed_on_as_the_answer_it_is(door, two_nodes, body):
     """A provider's node that marks as its problem what has not the shape of one."""
     _, provider = two_nodes
-    honest = provider.provider._record
+    honest = provider.provider._recorded
 
-    def marking(use, incoming, decision, done, salt):
+    def marking(use, incoming, local, decision, done, *rest):
         done.status, done.body, done.headers = 409, body, [(b"lienthong-problem", b"odd")]
-        return honest(use, incoming, decision, done, salt)
+        return honest(use, incoming, local, decision, done, *rest)
 
-    provider.provider._record = marking
+    provider.provider._recorded = marking
 
     answer = await door.post(
         "/r1/VN/GOV/G01/dancu/citizen",

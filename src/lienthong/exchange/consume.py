@@ -6,7 +6,6 @@ A use is recorded here too, and names the provider's record; an answer that can 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from lienthong.exchange.answer import Answer
 from lienthong.exchange.disclosure import may_be_public, without_unknown_words
 from lienthong.exchange.parts import FindService, Parts
 from lienthong.exchange.pour import CLOSED_REASON, OPENED_REASON, Pour, Receiving
-from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, Exchanged, Message
+from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, Exchanged, Message, new_id
 from lienthong.exchange.stream import AnswerStream
 from lienthong.trust.messages import Verified
 from lienthong.trust.seal import commitment, new_salt
@@ -93,7 +92,7 @@ class Consumer:
         """
         use = Use(
             way=wish.way,
-            exchange_id=wish.exchange_id or str(uuid.uuid4()),
+            exchange_id=wish.exchange_id or new_id(),
             consumer=wish.consumer,
             provider=member_of(wish.service),
             resource=wish.service,
@@ -133,7 +132,7 @@ class Consumer:
         """Record a wish that was refused before it was carried out, while its question was planned."""
         use = Use(
             way=wish.way,
-            exchange_id=wish.exchange_id or str(uuid.uuid4()),
+            exchange_id=wish.exchange_id or new_id(),
             consumer=wish.consumer,
             provider=member_of(wish.service),
             resource=wish.service,
@@ -198,6 +197,11 @@ class Consumer:
             outcome=outcome,
             reason=reason,
             target_commitment=commitment(salt, wish.target.decode("latin-1")).hex(),
+            request_signature_digest=digest(exchanged.request.raw) if exchanged else None,
+            response_signature_digest=digest(exchanged.response.raw) if exchanged else None,
+            body_digest=digest(exchanged.answer.body) if exchanged else None,
+            bytes=len(exchanged.answer.body) if exchanged else None,
+            peer_record=exchanged.record if exchanged else None,
         )
         described = self._described(wish.service)
         public = may_be_public(
@@ -209,15 +213,6 @@ class Consumer:
         )
         detail: dict[str, object] = {"salt": salt.hex(), "public": public}
         if exchanged:
-            answer = exchanged.answer
-            record = replace(
-                record,
-                request_signature_digest=digest(exchanged.request.raw),
-                response_signature_digest=digest(exchanged.response.raw),
-                body_digest=digest(answer.body),
-                bytes=len(answer.body),
-                peer_record=exchanged.record,
-            )
             response: Verified | None = exchanged.response
             if end is not None:
                 closed = end.stream.closed

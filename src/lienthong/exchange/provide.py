@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import ClassVar
 
 import orjson
@@ -207,21 +208,17 @@ class Provider:
         reason: str | None,
     ) -> PeerAnswer:
         salt = new_salt()
-        record = replace(
-            self._record(use, incoming, decision, done, salt),
-            outcome=outcome,
-            reason=reason,
-            rows=done.rows,
-            subjects=tuple(commitment(salt, f"{kind}:{code}").hex() for kind, code in done.subjects),
-        )
+        hashed = sha256(done.body).digest()
+        record = self._record(use, incoming, decision, done, salt, hashed, outcome, reason)
+        body_digest = content_digest_field(hashed)
         headers: Headers = [(b"content-type", done.content_type.encode("latin-1")), *done.headers]
         known = self._parts.repeats.counted(record, time.monotonic())
         if known is not None:
-            _, sealing = sealed_answer(done.status, content_digest(done.body), known, incoming, local)
+            _, sealing = sealed_answer(done.status, body_digest, known, incoming, local)
             return PeerAnswer(done.status, headers + listed(sealing), done.body)
         leaf = write_record(record)
         named = record_hash(leaf)
-        signed, sealing = sealed_answer(done.status, content_digest(done.body), named.hex(), incoming, local)
+        signed, sealing = sealed_answer(done.status, body_digest, named.hex(), incoming, local)
         response = message_evidence(signed.base, signed.raw, local.keyid, dict(local.jwk))
         detail = self._detail(incoming, salt) | {"subjects": done.subjects}
         detail["messages"] = {"request": self._request_evidence(incoming), "response": response}
@@ -237,13 +234,7 @@ class Provider:
         async def record(reason: str, body_digest: bytes, size_bytes: int) -> Sealing:
             salt = new_salt()
             outcome: Outcome = "permitted" if reason in (OPENED_REASON, CLOSED_REASON) else "failed"
-            written = replace(
-                self._record(use, incoming, decision, done, salt),
-                outcome=outcome,
-                reason=reason,
-                body_digest=f"sha-256:{body_digest.hex()}",
-                bytes=size_bytes,
-            )
+            written = self._record(use, incoming, decision, done, salt, body_digest, outcome, reason, size_bytes)
             leaf = write_record(written)
             named = record_hash(leaf)
             signed, sealing = sealed_answer(
@@ -279,10 +270,10 @@ class Provider:
         # The words are the sender's own and none of ours to vouch for, so they are not kept, and neither is a signature
         # that holds over them only.
         use = without_unknown_words(use, self._parts.snapshot())
+        done = problem_done(refused)
+        hashed = sha256(done.body).digest()
         record = replace(
-            self._record(use, incoming, None, problem_done(refused), salt),
-            outcome="refused",
-            reason=refused.kind,
+            self._record(use, incoming, None, done, salt, hashed, "refused", refused.kind),
             request_signature_digest=None,
         )
         refused.record = self._parts.repeats.counted(record, time.monotonic())
@@ -291,8 +282,19 @@ class Provider:
             self._parts.repeats.wrote(record, refused.record, time.monotonic())
         return refused
 
-    def _record(self, use: Use, incoming: Incoming, decision: Decision | None, done: Done, salt: bytes) -> Record:
-        """The record of ``use`` as far as its message and the decision tell; permitted until said otherwise."""
+    def _record(
+        self,
+        use: Use,
+        incoming: Incoming,
+        decision: Decision | None,
+        done: Done,
+        salt: bytes,
+        body_sha256: bytes,
+        outcome: Outcome,
+        reason: str | None,
+        size_bytes: int | None = None,
+    ) -> Record:
+        """The record of ``use``; ``size_bytes`` of a body that is not in ``done``."""
         return Record(
             side="provider",
             exchange_id=use.exchange_id,
@@ -306,11 +308,14 @@ class Provider:
             ground=decision.ground if decision else None,
             agreement=agreement_ref(decision),
             decision_digest=decision.decision_digest or None if decision else None,
-            outcome="permitted",
+            outcome=outcome,
+            reason=reason,
             target_commitment=commitment(salt, incoming.target.decode("latin-1")).hex(),
             request_signature_digest=digest(incoming.verified.raw),
-            body_digest=digest(done.body),
-            bytes=len(done.body),
+            body_digest=f"sha-256:{body_sha256.hex()}",
+            bytes=len(done.body) if size_bytes is None else size_bytes,
+            rows=done.rows,
+            subjects=tuple([commitment(salt, f"{kind}:{code}").hex() for kind, code in done.subjects]),
         )
 
     def _detail(self, incoming: Incoming, salt: bytes) -> dict[str, object]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Headers
 from lienthong.exchange.backend import answer_fields, merged, request_fields
+from lienthong.exchange.signed import new_id
 from lienthong.i18n import T
 
 PREFIX = b"/r1/"
@@ -123,13 +123,8 @@ class XRoadCall:
         return merged(self.fields)
 
 
-def fresh_id() -> str:
-    """A random UUID."""
-    return str(uuid.uuid4())
-
-
 def read_call(
-    method: str, target: bytes, headers: Headers, *, instance: str, new_id: Callable[[], str] = fresh_id
+    method: str, target: bytes, headers: Headers, *, instance: str, new_id: Callable[[], str] = new_id
 ) -> XRoadCall:
     """Read a request whose target begins with ``/r1/`` (or another version).  ``instance``: of this data space.
 
