@@ -167,7 +167,7 @@ UNKNOWN = {
         ),
         v.ODRL + "event",
     ),
-    "a way": (lambda b: constraint(b, v.WAYS).update(rightOperand=[v.LT + "event"]), v.LT + "event"),
+    "a way": (lambda b: constraint(b, v.WAYS).update(rightOperand=[v.LT + "sale"]), v.LT + "sale"),
     "a mask": (
         lambda b: constraint(b, v.MASK)["rightOperand"].update({v.VALUE: v.LT + "shuffle"}),
         v.LT + "shuffle",
