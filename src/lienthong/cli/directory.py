@@ -104,6 +104,7 @@ def node(
                 tls_sha256=(told["tls_sha256"],),
                 log_origin=told["log_origin"],
                 log_key=told["log_key"],
+                witness_key=told.get("witness_key", ""),
             ),
         )
         await register.add_authority(db, told["certificate_pem"])
