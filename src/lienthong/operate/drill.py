@@ -298,8 +298,8 @@ def _receipts(country: Country, samples: Sequence[Sample]) -> Mapping[str, int]:
 
 
 def _said(receipt: Mapping[str, Any]) -> str:  # Any: what a node answered
-    if not receipt:
-        return "no answer"
+    if "record" not in receipt:
+        return str(receipt.get("refused", "no answer"))
     proof = str(receipt.get("proof") or "")
     if not proof:
         return "recorded, not in the log yet"
@@ -310,5 +310,7 @@ def _fetch(url: str) -> Mapping[str, Any]:  # Any: what a node answered
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the demo's own address
             return _json(answer.read())
+    except urllib.error.HTTPError as refused:
+        return {"refused": f"{refused.code} {_kind(refused.read())}".strip()}
     except (OSError, ValueError):
         return {}

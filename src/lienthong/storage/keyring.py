@@ -29,7 +29,7 @@ class Keyring:
         """The random secret called ``name``, made on first use; ``size`` bytes of entropy, stored as hexadecimal."""
         path = self._secrets / name
         if not path.exists():
-            write_private(path, secrets.token_hex(size).encode())
+            _write_once(path, secrets.token_hex(size).encode())
         return bytes.fromhex(path.read_text("ascii"))
 
     def es256(self, name: str) -> ec.EllipticCurvePrivateKey:
@@ -38,6 +38,7 @@ class Keyring:
         if key is None:
             key = generate_es256()
             self._save(name, key)
+            key = self._load(name)  # the first one written, which may be another process's
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise UnusableKey(T("The key {name} is not a P-256 key."), name=name)
         return key
@@ -48,6 +49,7 @@ class Keyring:
         if key is None:
             key = generate_ed25519()
             self._save(name, key)
+            key = self._load(name)  # the first one written, which may be another process's
         if not isinstance(key, ed25519.Ed25519PrivateKey):
             raise UnusableKey(T("The key {name} is not an Ed25519 key."), name=name)
         return key
@@ -66,7 +68,7 @@ class Keyring:
         return private_from_pem(path.read_bytes(), self._password)
 
     def _save(self, name: str, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
-        write_private(self._file(name), private_to_pem(key, self._password))
+        _write_once(self._file(name), private_to_pem(key, self._password))
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -79,3 +81,21 @@ def write_private(path: Path, content: bytes) -> None:
     finally:
         os.close(descriptor)
     temporary.replace(path)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole and durably; one that is there already stays.
+
+    Processes of a node start together: whatever a second one made must not replace what the first already uses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        pass  # another process was quicker
+    finally:
+        os.close(descriptor)
+        temporary.unlink()
