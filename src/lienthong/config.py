@@ -112,7 +112,7 @@ class Settings:
     monitoring_days: int = 7
     """How long one object a call is kept for the owner's systems (``/monitoring``); records are kept by other rules."""
     traces: str = ""
-    """Address of an OpenTelemetry collector (OTLP over HTTP); empty: no spans, ``traceparent`` is passed on as it is."""
+    """Address of an OpenTelemetry collector (OTLP over HTTP); empty: no spans, ``traceparent`` passes as it is."""
     tsa_url: str = ""
     """Address of a time-stamping authority (RFC 3161) that stamps checkpoints; empty: none is asked."""
     tsa_roots: Path | None = None
