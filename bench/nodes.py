@@ -216,7 +216,8 @@ def bench_node(country: Demo) -> None:
         if f"{country.folder}/nodes/{node}" in args and "lienthong" in args:
             rss, pss = memory_mb(int(pid))
             total += pss
-            print(f"| {args.split('lienthong.')[1].split(' --')[0]} | {rss:.0f} MB RSS, {pss:.0f} MB PSS |")
+            name = args[args.index("lienthong") :].split(" --")[0]
+            print(f"| {name} | {rss:.0f} MB RSS, {pss:.0f} MB PSS |")
     print(f"| whole idle node without PostgreSQL and sandbox | {total:.0f} MB PSS |")
     took = [clock([sys.executable, "-m", "lienthong.cli", "--help"]) for _ in range(5)]
     print(f"| `lienthong --help` | {statistics.median(took):.2f} s |")
