@@ -93,10 +93,13 @@ class _Client(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its threads so far."""
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        fields = stat.read().rpartition(b")")[2].split()
+def cpu_seconds(pid: int) -> float | None:
+    """User and system time of a process and its threads so far; None when it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except FileNotFoundError:
+        return None
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
@@ -105,7 +108,7 @@ async def load(
 ) -> Load:
     """Run ``clients`` connections for ``seconds`` and measure; CPU of ``pids`` over the same time."""
     loop = asyncio.get_running_loop()
-    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    before = {name: spent for name, pid in pids.items() if (spent := cpu_seconds(pid)) is not None}
     begun = time.perf_counter()
     run = _Run(begun + seconds)
     ends: list[asyncio.Future[None]] = []
@@ -116,7 +119,11 @@ async def load(
     await asyncio.wait(ends, timeout=seconds + 30)
     lasted = time.perf_counter() - begun
     calls = len(run.took) or 1
-    cpu = {name: (cpu_seconds(pid) - before[name]) * 1e6 / calls for name, pid in pids.items()}
+    cpu = {
+        name: (spent - before[name]) * 1e6 / calls
+        for name, pid in pids.items()
+        if name in before and (spent := cpu_seconds(pid)) is not None
+    }
     took = sorted(run.took) or [0.0]
     return Load(
         clients=clients,
