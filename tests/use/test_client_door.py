@@ -24,6 +24,9 @@ CLIENTS = (
 )
 
 
+AS_COUNTER = {"X-Road-Client": COUNTER}
+
+
 async def _answer_nothing(*_) -> bytes:
     return b'{"columns": [], "rows": []}'
 
@@ -59,9 +62,23 @@ async def test_a_call_through_the_door_is_answered_with_its_record_whose_receipt
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["rows"][0]["full_name"] == "Nguyễn Thị Bình"
-    receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}")).json()
+    receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}", headers=AS_COUNTER)).json()
     assert json.loads(receipt["record"])["side"] == "consumer"
     assert receipt["messages"]["response"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Road-Client": LAND_OFFICE}], ids=["nobody", "a wrong token"])
+async def test_where_systems_have_tokens_a_stranger_gets_no_whole_receipt(door, headers):
+    answer = await door.post(
+        "/r1/VN/GOV/G01/dancu/citizen",
+        json={"personal_number": "001099012345"},
+        headers=AS_COUNTER | {"Lienthong-Purpose": "HP-01"},
+    )
+
+    refused = await door.get(f"/log/receipt/{answer.headers['lienthong-record']}", headers=headers)
+
+    assert refused.status_code in (400, 401)
+    assert "record_hash" not in refused.text
 
 
 async def test_a_receipt_of_a_call_with_something_in_its_address_is_whole_for_the_owner_only(door, two_nodes):
@@ -73,7 +90,7 @@ async def test_a_receipt_of_a_call_with_something_in_its_address_is_whole_for_th
 
     public = await two_nodes[0].receipt(record)
 
-    assert (await door.get(f"/log/receipt/{record}")).json()["messages"] is not None
+    assert (await door.get(f"/log/receipt/{record}", headers=AS_COUNTER)).json()["messages"] is not None
     assert public["messages"] is None
     assert public["withheld"] == "messages"
     assert "001099012345" not in json.dumps(public)
@@ -85,7 +102,7 @@ async def test_a_call_that_our_own_node_refuses_names_the_record_of_the_refusal(
     )
 
     assert "X-Road-Error" in answer.headers
-    receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}")).json()
+    receipt = (await door.get(f"/log/receipt/{answer.headers['lienthong-record']}", headers=AS_COUNTER)).json()
     assert json.loads(receipt["record"])["reason"] == "purpose-not-granted"
     assert await two_nodes[1].leaves() == []
 

@@ -44,7 +44,7 @@ def call(
     )
     record = answered.get("lienthong-record")
     if receipt and record:
-        save_receipt(node, record, receipt)
+        save_receipt(node, client, record, receipt)
     if as_json:
         show_json({"status": status, "record": record, "headers": dict(answered), "body": readable(body)})
     elif status < 400:
@@ -58,11 +58,11 @@ def call(
         )
 
 
-def save_receipt(node: str, record: str, path: Path) -> None:
+def save_receipt(node: str, client: str, record: str, path: Path) -> None:
     """Wait until the log covers ``record``, a moment longer for its witnesses, and write the receipt."""
     until, covered = time.monotonic() + RECEIPT_WAIT_S, False
     while True:
-        status, _, body = ask(node, "GET", f"/log/receipt/{record}")
+        status, _, body = ask(node, "GET", f"/log/receipt/{record}", headers={"X-Road-Client": quote(client, safe="/")})
         told = json.loads(body) if status == 200 else {}
         if told.get("proof") and not covered:
             covered, until = True, min(until, time.monotonic() + COSIGNED_WAIT_S)

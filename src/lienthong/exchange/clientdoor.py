@@ -260,6 +260,8 @@ class ClientDoor:
                 client = self._client(arrived.last(b"x-road-client"), arrived)
                 return await self._counter.pages[path](SystemId(client.system), arrived.target.partition(b"?")[2])
             case "GET", _ if path.startswith(b"/log/receipt/"):
+                if any(client.auth == "token" for client in self._clients.values()):
+                    self._client(arrived.last(b"x-road-client"), arrived)
                 return _json(
                     await self._counter.receipt(path.removeprefix(b"/log/receipt/").decode("ascii", "replace"))
                 )
