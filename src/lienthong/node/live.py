@@ -36,9 +36,10 @@ class Live:
 
     async def stop(self) -> None:
         """Follow no more."""
-        if self._task:
+        while self._task and not self._task.done():
+            # Asked again: Python 3.11's wait_for loses a cancellation that meets the notice it waits for.
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait([self._task], timeout=1.0)
 
     async def reload(self) -> None:
         """Read services and agreements anew."""
