@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from lienthong.agreements.models import WAYS, Terms
+from lienthong.agreements.models import Terms
 from lienthong.catalog.models import TableSource
 from lienthong.demo import country
 from lienthong.directory.models import class_of, member_of, system_of
@@ -104,7 +104,7 @@ def test_each_agreement_of_hai_phong_serves_all_three_ways_for_its_own_people_on
     single = terms.permissions[0]
 
     assert terms.consumer == country.HAI_PHONG
-    assert single.ways == WAYS
+    assert single.ways == ("call", "table", "query")
     assert single.row_filter == (("province_code", "eq", "31"),)
     assert single.min_group is None
 

@@ -98,7 +98,8 @@ def test_one_changed_byte_in_a_copied_log_is_found(copied_log: Path, kind: str):
         key=lambda path: path.stat().st_size,
     )
     content = bytearray(changed.read_bytes())
-    content[len(content) // 2] ^= 0x01
+    # In a checkpoint what the log itself signed: a witness whose cosignature is spoiled is only not counted.
+    content[content.index(b"\n\n") - 10 if kind == "checkpoint" else len(content) // 2] ^= 0x01
     changed.write_bytes(content)
 
     verified = run("verify", "log", str(copied_log))
