@@ -84,6 +84,10 @@ def in_postgres(owner_dsn: str, count: int) -> TableSource:
             for person in people(count):
                 copy.write_row(person)
         connection.execute("GRANT USAGE ON SCHEMA dancu TO PUBLIC; GRANT SELECT ON dancu.citizen TO PUBLIC")
+        connection.commit()
+        # The counters by which a change is seen may come ten seconds late: a test that counts versions can not wait.
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        connection.commit()
     return TableSource("postgres", relation="dancu.citizen", columns=tuple(_POSTGRES.items()))
 
 
