@@ -190,12 +190,18 @@ def test_a_refused_profile_ends_with_1_and_leaves_no_file(country: Country, tmp_
 
 def test_a_refusal_is_on_record(country: Country):
     before = {use["hash"] for use in country.uses("H24")}
-    country.call(CITIZEN, *WANTED, "--purpose", "HP-GHINHAN-01")
+    called = country.call(CITIZEN, *WANTED, "--purpose", "HP-GHINHAN-01")
+    assert called.status == 1, called.out + called.err
 
     def refused() -> list[dict[str, object]]:
         new = [use for use in country.uses("H24") if use["hash"] not in before and use["outcome"] == "refused"]
-        wanted = ("call", CITIZEN, "purpose-not-granted")
-        return [use for use in new if (use["way"], use["resource"], use["reason"]) == wanted]
+        # Where an equal refusal came within the minute before, this one is in the record that counts the repetitions.
+        return [
+            use
+            for use in new
+            if (use["way"], use["resource"], str(use["reason"]).partition(";")[0])
+            == ("call", CITIZEN, "purpose-not-granted")
+        ]
 
     found = until(refused, PATIENCE_S, "the refusal came into the log")
     # What the caller typed is no purpose that the directory knows.
