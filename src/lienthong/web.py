@@ -25,8 +25,8 @@ from lienthong.i18n import DEFAULT_LANGUAGE, LANGUAGES, Language, T, accepted_la
 
 log = structlog.get_logger("lienthong.web")
 
-ErrorPage = Callable[[Mapping[str, object], Language], str]
-"""Renders problem details (plus ``correlation``) as an HTML page in a language; given by whoever owns the templates."""
+ErrorPage = Callable[[Request, Mapping[str, object], Language], str]
+"""Renders, for a request, problem details (plus ``correlation``) as HTML; given by whoever owns the templates."""
 
 CORRELATION_HEADER = "X-Correlation-Id"
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -130,7 +130,7 @@ def problem_response(problem: Problem, request: Request, error_page: ErrorPage |
     if error_page is not None and wants_page(request.headers):
         language = page_language(request)
         body = problem.as_dict(language) | {"correlation": correlation}
-        return HTMLResponse(error_page(body, language), status_code=problem.status, headers=headers)
+        return HTMLResponse(error_page(request, body, language), status_code=problem.status, headers=headers)
     body = problem.as_dict(answer_language(request)) | {"correlation": correlation}
     return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
 

@@ -28,8 +28,9 @@ from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
-from lienthong.portal.app import create_portal, error_page
+from lienthong.portal.app import create_portal
 from lienthong.portal.reconciliation import reconciliation_pages
+from lienthong.portal.shell import Look, Shell
 from lienthong.query.operations import Restrictor
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.pool import DatabaseFailed
@@ -70,6 +71,14 @@ class PublicWeb:
             self._live, local.pool, TableReader(self._sources, file_rows(sandbox)), materialiser, sandbox,
             self._sources, Restrictor(sandbox), asyncio.Semaphore(1),
         )  # fmt: skip
+        shell = Shell(
+            Look(synthetic=local.settings.synthetic),
+            secret=local.keyring.secret("forms"),
+        )
+        # The pages beside front page, agreements and records, in the order of the navigation: one line each.
+        modules = (
+            reconciliation_pages(Pairs(local).page),
+        )  # fmt: skip
         self._closer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
         self.app = Starlette(
@@ -80,11 +89,10 @@ class PublicWeb:
                 *witness_routes(local.pool, witness_of(local)),
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
-                *reconciliation_pages(Pairs(local).page),
-                *create_portal(self._pages),
+                *create_portal(self._pages, shell, modules),
             ]
         )
-        install(self.app, error_page=error_page)
+        install(self.app, error_page=shell.error_page)
 
     async def start(self) -> None:
         """Load services and agreements, begin to close readings that ended."""

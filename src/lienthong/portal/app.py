@@ -7,19 +7,20 @@ for ``lienthong.web.install``.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lienthong.errors import Problem
-from lienthong.i18n import Language, T
+from lienthong.i18n import Language, T, translate
 from lienthong.portal.models import PortalData
-from lienthong.portal.render import render
+from lienthong.portal.shell import Page, Pages, Shell, both
+from lienthong.portal.words import short
 from lienthong.web import page_language
 
 STATIC_FOLDER: Final = Path(__file__).parent / "static"
@@ -38,8 +39,6 @@ VERIFIER_POLICY: Final = "; ".join(
     )
 )
 """The verifier is the one page with a script: its own file, which may ask nobody but this node."""
-
-Page = Callable[[Request], Awaitable[Response]]
 
 
 class AgreementNotHere(Problem):
@@ -60,18 +59,20 @@ class RecordNotHere(Problem):
     title = T("No such record here")
 
 
-def create_portal(read: PortalData) -> list[BaseRoute]:
-    """The routes of all pages and their static files, to be added to the application of the public listener."""
-    pages: tuple[tuple[str, Page], ...] = (
-        ("/", _home(read)),
-        ("/agreements/{digest}", _agreement(read)),
-        ("/records/{record_hash}", _record(read)),
-    )
-    routes: list[BaseRoute] = []
-    for prefix in ("", "/en"):
-        routes += [Route(prefix + path, page, methods=["GET"]) for path, page in pages]
+PageModule = Callable[[Shell], Pages]
+"""How a page module joins: given the shell it makes its routes and its entries in the navigation."""
+
+
+def create_portal(read: PortalData, shell: Shell | None = None, modules: Sequence[PageModule] = ()) -> list[BaseRoute]:
+    """The routes of all pages and their static files, to be added to the application of the public listener.
+
+    ``modules`` come after the front page, the agreements and the records; their order is that of the navigation.
+    """
+    shell = shell or Shell()
+    joined = [_own_pages(shell, read), *(module(shell) for module in modules)]
+    shell.sections = tuple(section for pages in joined for section in pages.sections)
     return [
-        *routes,
+        *(route for pages in joined for route in pages.routes),
         Route("/en", _to_english, methods=["GET"]),
         Route("/favicon.ico", _icon, methods=["GET"]),
         Route("/static/verify.html", _verifier, methods=["GET"]),
@@ -79,20 +80,31 @@ def create_portal(read: PortalData) -> list[BaseRoute]:
     ]
 
 
-def error_page(problem: Mapping[str, object], language: Language) -> str:
-    """Problem details as a page that says what happened, on whose side, and what to do."""
-    return render("error.html", language, path="", problem=problem)
+def error_page(request: Request, problem: Mapping[str, object], language: Language) -> str:
+    """Problem details as a page of a portal without a face of its own."""
+    return Shell().error_page(request, problem, language)
 
 
-def _home(read: PortalData) -> Page:
+def _own_pages(shell: Shell, read: PortalData) -> Pages:
+    return Pages(
+        (
+            *both("/", _home(shell, read)),
+            *both("/agreements/{digest}", _agreement(shell, read)),
+            *both("/records/{record_hash}", _record(shell, read)),
+        )
+    )
+
+
+def _home(shell: Shell, read: PortalData) -> Page:
     async def home(request: Request) -> Response:
         shown = await read.home()
-        return _page(request, "home.html" if shown.progress is None else "starting.html", home=shown)
+        template = "home.html" if shown.progress is None else "starting.html"
+        return shell.page(request, template, title=shown.node.say(page_language(request)), home=shown)
 
     return home
 
 
-def _agreement(read: PortalData) -> Page:
+def _agreement(shell: Shell, read: PortalData) -> Page:
     async def agreement(request: Request) -> Response:
         digest = request.path_params["digest"]
         shown = await read.agreement(digest) if _SHA256.fullmatch(digest) else None
@@ -101,12 +113,13 @@ def _agreement(read: PortalData) -> Page:
                 T("This node knows no agreement with that digest."),
                 mend=T("Follow the link from a record, or ask the provider's node."),
             )
-        return _page(request, "agreement.html", agreement=shown)
+        title = f"{translate('Agreement', language := page_language(request))}: {shown.line.title.say(language)}"
+        return shell.page(request, "agreement.html", title=title, agreement=shown)
 
     return agreement
 
 
-def _record(read: PortalData) -> Page:
+def _record(shell: Shell, read: PortalData) -> Page:
     async def record(request: Request) -> Response:
         record_hash = request.path_params["record_hash"]
         shown = await read.record(record_hash) if _SHA256.fullmatch(record_hash) else None
@@ -115,16 +128,10 @@ def _record(read: PortalData) -> Page:
                 T("This node's log holds no record with that hash."),
                 mend=T("A record is held by the two nodes that took part; ask the node that wrote it."),
             )
-        return _page(request, "record.html", page=shown)
+        title = f"{translate('Record', page_language(request))} {short(shown.link.record_hash)}"
+        return shell.page(request, "record.html", title=title, page=shown)
 
     return record
-
-
-def _page(request: Request, template: str, **values: object) -> Response:
-    path = request.url.path.removeprefix("/en")
-    return HTMLResponse(
-        render(template, page_language(request), path=path, **values), headers={"Cache-Control": "no-store"}
-    )
 
 
 async def _to_english(request: Request) -> Response:

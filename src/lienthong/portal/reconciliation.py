@@ -9,12 +9,11 @@ from types import MappingProxyType
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response
 
-from lienthong.i18n import T
+from lienthong.i18n import T, translate
 from lienthong.portal.models import Name
-from lienthong.portal.render import render
+from lienthong.portal.shell import Pages, Shell, both
 from lienthong.web import page_language
 
 
@@ -54,6 +53,7 @@ class ReconciliationPage:
     """On the national node: as both sides told it; None elsewhere."""
 
 
+TITLE: Final = T("Do both sides tell the same?")
 FINDINGS: Final = MappingProxyType(
     {
         "matched": T("Both halves agree"),
@@ -64,17 +64,14 @@ FINDINGS: Final = MappingProxyType(
 )
 
 
-def reconciliation_pages(read: Callable[[], Awaitable[ReconciliationPage]]) -> list[BaseRoute]:
-    """The page's routes."""
+def reconciliation_pages(read: Callable[[], Awaitable[ReconciliationPage]]) -> Callable[[Shell], Pages]:
+    """The page, as a module of the portal."""
 
-    async def page(request: Request) -> Response:
-        body = render(
-            "reconciliation.html",
-            page_language(request),
-            path=request.url.path.removeprefix("/en"),
-            page=await read(),
-            findings=FINDINGS,
-        )
-        return HTMLResponse(body, headers={"Cache-Control": "no-store"})
+    def join(shell: Shell) -> Pages:
+        async def page(request: Request) -> Response:
+            title = translate(TITLE, page_language(request))
+            return shell.page(request, "reconciliation.html", title=title, page=await read(), findings=FINDINGS)
 
-    return [Route(prefix + "/reconciliation", page, methods=["GET"]) for prefix in ("", "/en")]
+        return Pages(both("/reconciliation", page))
+
+    return join

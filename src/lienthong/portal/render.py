@@ -20,9 +20,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 STYLE = Path(__file__).parent / "static" / "portal.css"
 
 
-def render(template: str, language: Language, *, path: str, **values: object) -> str:
-    """The page; ``path`` is its address without language prefix, "" when it has none (an error page)."""
-    return _environment(language).get_template(template).render(path=path, **values)
+def render(template: str, language: Language, **values: object) -> str:
+    """The page; ``shell.Shell.page`` gives ``frame`` and ``title``, which ``base.html`` needs."""
+    return _environment(language).get_template(template).render(**values)
 
 
 @cache
@@ -54,6 +54,7 @@ def _environment(language: Language) -> Environment:
     filters: dict[str, Callable[..., object]] = {
         "say": say,
         "word": word,
+        "phrase": t,
         "moment": _bound(words.moment, language),
         "day": _bound(words.day, language),
         "period": _bound(words.period, language),
