@@ -1,0 +1,125 @@
+"""What the package speaks of: roles, rights, how sure we are of a person, and who asks (``Actor``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What a person does at a member.  A person may have several; ``CITIZEN`` stands alone."""
+
+    COORDINATOR = "coordinator"
+    """Runs the data space: admits members, watches coverage.  On the national node alone."""
+    OPERATOR = "operator"
+    """Runs the node and its keys, and looks after the member's persons."""
+    DATA_OFFICER = "data-officer"
+    """Publishes what the member holds, answers requests; never sees bodies or whom a use was about."""
+    INTEGRATOR = "integrator"
+    """Connects the member's systems: asks for access, gets credentials, sees own calls and errors."""
+    AUDITOR = "auditor"
+    """Checks: reads the audit and the log, changes nothing."""
+    CITIZEN = "citizen"
+    """A person or the representative of a firm, who looks after their own affairs."""
+
+
+class Right(StrEnum):
+    """One thing that one may do."""
+
+    SEE_OWN = "see-own"
+    """See who used one's own data; consent, object, correct."""
+    OPEN_CASES = "open-cases"
+    """Open a case of one's own and follow it."""
+    HANDLE_CASES = "handle-cases"
+    """Answer, extend and close the member's cases."""
+    PUBLISH = "publish"
+    """Publish and withdraw services and tables of the member."""
+    DECIDE_REQUESTS = "decide-requests"
+    """Approve or refuse requests for access to the member's services."""
+    SEE_AGREEMENTS = "see-agreements"
+    """See the member's agreements with their terms."""
+    ASK_ACCESS = "ask-access"
+    """Ask other members for access in the name of a system."""
+    MANAGE_CREDENTIALS = "manage-credentials"
+    """Get and withdraw credentials of the member's systems."""
+    SEE_CALLS = "see-calls"
+    """See the calls and errors of the member's systems, without bodies and without persons."""
+    SEE_SUBJECTS = "see-subjects"
+    """See whom a record of use was about."""
+    SEE_BODIES = "see-bodies"
+    """See what was asked and answered.  No role has it: bodies are not kept, and no page may show one."""
+    SEE_HEALTH = "see-health"
+    """See what is wrong with the node (doctor)."""
+    MANAGE_NODE = "manage-node"
+    """Keys, connectors, quotas and settings of the node."""
+    MANAGE_PERSONS = "manage-persons"
+    """Add persons of the member, close accounts, propose roles."""
+    APPROVE_TRUST = "approve-trust"
+    """Give the second person's word to a change of trust (roles, keys)."""
+    MANAGE_MEMBERS = "manage-members"
+    """Propose and approve the admission, closing and merging of members.  National node."""
+    SEE_COVERAGE = "see-coverage"
+    """See connection coverage and figures of all members.  National node."""
+    SEE_AUDIT = "see-audit"
+    """Read the audit of administrative acts."""
+    READ_LOG = "read-log"
+    """Read whole receipts of the member's records."""
+
+
+class Assurance(IntEnum):
+    """How sure we are that it is this person."""
+
+    NONE = 0
+    ONE_FACTOR = 1
+    """A password, or a provider's lowest level."""
+    TWO_FACTORS = 2
+    """A passkey that checked its holder, or password and passkey, or the level of a provider mapped to it."""
+    HIGH = 3
+    """A provider's level that rests on the person's own presence and document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks."""
+
+    person: str | None
+    """Random id of the person; None for nobody.  May stand in logs and in the audit."""
+    name: str
+    """"Họ và tên" as one field; never in logs."""
+    member: str | None
+    """The member the person works for; None for citizens and nobody."""
+    roles: frozenset[Role]
+    assurance: Assurance
+    session: str | None
+    """Id of the session, which is not its secret; None for nobody and for tokens."""
+    scopes: frozenset[Right] | None = None
+    """For a token: the only rights it carries; None: all of the roles'."""
+
+    @property
+    def known(self) -> bool:
+        """Whether somebody is signed in, by session or token."""
+        return self.person is not None
+
+
+ANONYMOUS: Final = Actor(None, "", None, frozenset(), Assurance.NONE, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account on this node."""
+
+    id: str
+    member: str | None
+    """None: a citizen."""
+    name: str
+    sort_key: bytes
+    login: str | None
+    """What the person types to sign in with a password; None: only by a provider."""
+    roles: frozenset[Role]
+    state: str
+    """``active`` or ``closed``."""
+    synthetic: bool
+    """Made up for a demonstration."""
+    made_at: datetime
