@@ -84,7 +84,7 @@ def test_outlines_close_and_run_anticlockwise():
 
 
 def holds(feature: Feature, point: Sequence[float]) -> bool:
-    """Whether ``point`` (degrees east, north) lies in one of the feature's surfaces; outlines of islands may overlap."""
+    """Whether ``point`` (degrees east, north) lies in a surface of the feature; islands may overlap."""
     return any(encloses(ring, point) for (ring,) in feature["geometry"]["coordinates"])
 
 
