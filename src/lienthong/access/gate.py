@@ -81,6 +81,14 @@ class AgreementEnded(Refused):
     title: ClassVar[str] = T("The agreement has ended")
 
 
+class ConsumerClosed(Refused):
+    """The asking member was merged or dissolved; ``successor`` is who may take its agreements over, or empty."""
+
+    kind: ClassVar[str] = "consumer-closed"
+    status: ClassVar[int] = 410
+    title: ClassVar[str] = T("The asking member is closed")
+
+
 class ConsentMissing(Refused):
     """The agreement's ground is the person's consent, and none is known."""
 
@@ -193,8 +201,17 @@ class Gate:
 
     def _check_purpose(self, code: str, use: Use) -> None:
         """A task must be the consumer's own, or one that all bodies of its class share, and valid today."""
+        snapshot = self._snapshot()
+        member = snapshot.member(member_of(use.consumer))
+        if member is not None and member.state == "closed":
+            raise ConsumerClosed(
+                T("{consumer} belongs to a member that was closed."),
+                mend=T("Its successor takes its agreements over: lienthong agreement take-over"),
+                consumer=use.consumer,
+                successor=member.successor or "",
+            )
         try:
-            self._snapshot().purpose_on(code, member_of(use.consumer), use.at.date())
+            snapshot.purpose_on(code, member_of(use.consumer), use.at.date())
         except UnknownPurpose as unknown:
             raise PurposeNotGranted(
                 T("The purpose {purpose} is not registered for {consumer} or not valid on {day}."),

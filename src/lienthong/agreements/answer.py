@@ -21,6 +21,7 @@ from lienthong.agreements.reading import parse_agreement, parse_offer, read_cano
 from lienthong.agreements.records import CurrentAgreement, Negotiation
 from lienthong.agreements.signing import MemberSigner, check_signature
 from lienthong.agreements.states import NegotiationState, move
+from lienthong.agreements.succession import check_takeover
 from lienthong.directory.document import Snapshot
 from lienthong.errors import Problem
 from lienthong.i18n import T
@@ -69,6 +70,7 @@ async def receive_request(
         return payloads.acknowledgement(known)
     _check_requested(terms, now)
     check_terms(snapshot, terms, now)
+    await check_takeover(db, snapshot, terms, now)
     predecessor = None
     if payloads.v.PREDECESSOR in payload:
         predecessor = payloads.text_of(payload, payloads.v.PREDECESSOR)
@@ -103,6 +105,7 @@ async def approve_request(db: Connection, snapshot: Snapshot, signer: MemberSign
     terms = parse_offer(read_canonical(negotiation.offer))
     _check_requested(terms, now)
     check_terms(snapshot, terms, now)
+    await check_takeover(db, snapshot, terms, now)
     replaced = None if negotiation.predecessor is None else await _replaced(db, terms, negotiation.predecessor)
     document = write_agreement(
         terms,

@@ -22,6 +22,7 @@ from lienthong.agreements.reading import parse_agreement, parse_offer, read_cano
 from lienthong.agreements.records import Negotiation
 from lienthong.agreements.signing import CLOCK_SKEW, WrongSigner, check_signature
 from lienthong.agreements.states import move
+from lienthong.agreements.succession import check_takeover
 from lienthong.directory.document import Snapshot
 from lienthong.errors import Problem
 from lienthong.i18n import T
@@ -48,6 +49,7 @@ async def request_agreement(
     Raises what ``check_terms`` raises, and PredecessorMismatch.
     """
     check_terms(snapshot, terms, now)
+    await check_takeover(db, snapshot, terms, now)
     predecessor = await _predecessor(db, terms, replaces)
     offer = write_offer(terms, offer_id=payloads.new_pid())
     negotiation = Negotiation(
@@ -192,6 +194,7 @@ async def _check_answer(
             provider=negotiation.provider,
         )
     check_terms(snapshot, agreement.terms, now)
+    await check_takeover(db, snapshot, agreement.terms, now)
     await check_succession(db, agreement)
 
 

@@ -84,6 +84,8 @@ def _body(terms: Terms) -> dict[str, Json]:
         body["obligation"] = _sorted(_obligation(each.kind, each.period) for each in terms.obligations)
     if terms.bundle is not None:
         body[v.BUNDLE] = terms.bundle
+    if terms.succeeds is not None:
+        body[v.SUCCEEDS] = terms.succeeds
     return body
 
 

@@ -217,6 +217,8 @@ class Terms:
     clauses: tuple[tuple[Clause, str], ...] = STANDARD_CLAUSES
     bundle: str | None = None
     """Joins agreements made together, one for each target."""
+    succeeds: str | None = None
+    """Digest of the agreement of a closed member that this one takes over for its successor."""
 
     def __post_init__(self) -> None:
         read_member_id(self.provider)

@@ -10,8 +10,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
 from lienthong.agreements.models import Agreement
+from lienthong.agreements.reading import parse_agreement
 from lienthong.agreements.records import CurrentAgreement, Negotiation, Notice, StoredDocument
 from lienthong.agreements.states import Party, State
+from lienthong.agreements.vocabulary import SUCCEEDS
+from lienthong.directory.models import Rule
 
 Connection: TypeAlias = AsyncConnection[Any]
 """A connection of any row factory."""
@@ -116,6 +119,53 @@ async def is_accepted(db: Connection, digest: str) -> bool:
             "SELECT EXISTS (SELECT FROM agreement_acceptance WHERE digest = %(digest)s)", {"digest": digest}
         )
         return bool(await cursor.fetchone())
+
+
+async def is_succeeded(db: Connection, digest: str) -> bool:
+    """Whether an agreement that counts takes over the one with this digest."""
+    async with db.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """
+            SELECT EXISTS (SELECT FROM agreement JOIN agreement_document USING (digest)
+                            WHERE position(%(named)s::bytea IN document) > 0)
+            """,
+            {"named": _succeeds(digest)},
+        )
+        return bool(await cursor.fetchone())
+
+
+async def awaits_succession(db: Connection, digest: str) -> bool:
+    """Whether a negotiation under way is to take over the agreement with this digest."""
+    async with db.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """
+            SELECT EXISTS (SELECT FROM negotiation WHERE state NOT IN ('FINALIZED', 'TERMINATED')
+                                                     AND position(%(named)s::bytea IN offer) > 0)
+            """,
+            {"named": _succeeds(digest)},
+        )
+        return bool(await cursor.fetchone())
+
+
+async def rule_succeeding(db: Connection, digest: str) -> Rule | None:
+    """The agreement by rule that was signed here to take over the one with this digest."""
+    async with db.cursor(row_factory=class_row(StoredDocument)) as cursor:
+        await cursor.execute(
+            """
+            SELECT * FROM agreement_document WHERE by_rule AND position(%(named)s::bytea IN document) > 0 LIMIT 1
+            """,
+            {"named": _succeeds(digest)},
+        )
+        stored = await cursor.fetchone()
+    if stored is None:
+        return None
+    provider = parse_agreement(stored.document).terms.provider
+    return Rule(provider, bytes(stored.document), stored.provider_jws)
+
+
+def _succeeds(digest: str) -> bytes:
+    """How a canonical document says that it takes over the one with this digest."""
+    return f'"{SUCCEEDS}":"{digest}"'.encode()
 
 
 async def published_rules(db: Connection) -> list[str]:

@@ -53,7 +53,7 @@ _OBLIGATION_OF: Final[dict[str, ObligationKind]] = {iri: kind for kind, iri in O
 _FORBIDDEN_OF: Final[dict[str, Forbidden]] = {iri: action for action, iri in FORBIDDEN_IRI.items()}
 _BODY_KEYS: Final = {
     "@context", "@type", "@id", "profile", "assigner", "assignee", "target", "permission", "prohibition", "obligation",
-    v.MODE, v.LEGAL_BASIS, v.CLAUSES, v.BUNDLE,
+    v.MODE, v.LEGAL_BASIS, v.CLAUSES, v.BUNDLE, v.SUCCEEDS,
 }  # fmt: skip
 _SIGNED_KEYS: Final = {"timestamp", v.VERSION, v.PREDECESSOR}
 
@@ -156,7 +156,15 @@ def _terms(body: Mapping[str, Json]) -> Terms:
         obligations=tuple(_obligation(rule, f"obligation[{at}]") for at, rule in _rules(body, "obligation")),
         clauses=tuple((_clause(key), _text(clauses, key, v.CLAUSES)) for key in clauses),
         bundle=_text(body, v.BUNDLE, "") if v.BUNDLE in body else None,
+        succeeds=_digest(body, v.SUCCEEDS) if v.SUCCEEDS in body else None,
     )
+
+
+def _digest(body: Mapping[str, Json], key: str) -> str:
+    digest = _text(body, key, "")
+    if not _DIGEST.match(digest):
+        raise _malformed(key)
+    return digest
 
 
 def _clause(iri: str) -> Clause:

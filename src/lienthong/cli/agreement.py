@@ -18,6 +18,7 @@ from lienthong.directory.models import MemberId, member_of
 from lienthong.i18n import T
 from lienthong.node.desk import Desk, open_desk
 from lienthong.node.supervise import read_dsns
+from lienthong.node.takeover import TakenIn, request_all, take_in
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Request, approve, refuse, list and end agreements.")
 MemberOption = Annotated[str | None, typer.Option("--member", help="Code or id of the member you act for.")]
@@ -156,6 +157,34 @@ def end(
         )
     )
     say(T("Ended; both nodes refuse its uses from now on."))
+
+
+@app.command("take-over")
+def take_over(member: MemberOption = None, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Take over the agreements of closed members that you succeed, or whose providers were succeeded.
+
+    Fetches what the closed members had, then asks the present providers for the same; they approve as always.
+
+    lienthong agreement take-over --member H31
+    """
+    settings = settings_for(member, config)
+    members = (_full(settings, member),) if member else settings.members
+
+    async def taken(desk: Desk) -> tuple[TakenIn, dict[str, str]]:
+        return await take_in(desk, members), await request_all(desk, members)
+
+    found, asked = run(_at_desk(settings, taken))
+    if as_json:
+        show_json({"fetched": found.agreements, "silent": list(found.silent), "requests": asked})
+        return
+    say(T("Fetched {count} agreements of closed members."), count=found.agreements)
+    for pid, waits in asked.items():
+        if waits:
+            say(T("Waits ({reason}) and is sent again by itself: {id}"), id=pid, reason=waits)
+        else:
+            say(T("Asked; the request's id is {id}. The provider answers within its legal time."), id=pid)
+    if found.silent:
+        say(T("These nodes did not answer; run this again when they do: {nodes}"), nodes=", ".join(found.silent))
 
 
 async def _at_desk(settings: Settings, deed: Any) -> Any:  # Any: a deed of the desk, whatever it gives back

@@ -117,6 +117,19 @@ class Snapshot:
             raise _closed(member)
         return member
 
+    def heir(self, member_id: str) -> Member:
+        """The open member that stands for ``member_id`` today: itself, or the last of its successors.
+
+        Raises UnknownMember, and MemberClosed when nobody took over.
+        """
+        seen: set[str] = set()
+        while (member := self._members.get(member_id)) is not None and member.state == "closed":
+            if member.successor is None or member_id in seen:
+                raise _closed(member)
+            seen.add(member_id)
+            member_id = member.successor
+        return self.active_member(member_id)
+
     def system(self, system_id: str) -> System | None:
         """The system with this id."""
         return self._systems.get(system_id)
@@ -183,9 +196,12 @@ class Snapshot:
         return self._purposes.get(code)
 
     def purpose_on(self, code: str, member_id: str, day: date) -> Purpose:
-        """The purpose ``member_id`` may name on ``day``.  Raises UnknownPurpose."""
+        """The purpose ``member_id`` may name on ``day``: its own, a common one, or a closed member's it took over.
+
+        Raises UnknownPurpose.
+        """
         purpose = self._purposes.get(code)
-        if purpose is None or not purpose.named_by(member_id) or not purpose.valid_on(day):
+        if purpose is None or not self._may_name(purpose, member_id) or not purpose.valid_on(day):
             raise UnknownPurpose(
                 T("{member} has no registered purpose {purpose} on {day}."),
                 mend=T("Register the task with its legal basis, or name one that is registered."),
@@ -194,6 +210,17 @@ class Snapshot:
                 day=day.isoformat(),
             )
         return purpose
+
+    def _may_name(self, purpose: Purpose, member_id: str) -> bool:
+        if purpose.named_by(member_id):
+            return True
+        owner = self._members.get(purpose.member)
+        if owner is None or owner.state != "closed":
+            return False
+        try:
+            return self.heir(owner.id).id == member_id
+        except (UnknownMember, MemberClosed):
+            return False
 
     @property
     def rules(self) -> tuple[Rule, ...]:

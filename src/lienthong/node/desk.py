@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final, cast
 
 import orjson
+import structlog
 
 from lienthong.agreements import queries
 from lienthong.agreements.answer import Refusal, approve_request, refuse_request
@@ -35,6 +36,7 @@ from lienthong.node.prepare import local_keys, renew_keys, tls_files
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.pool import Pool, open_pool
 
+log = structlog.get_logger("lienthong.jobs")
 NOTICE: Final = "agreements"
 """Name of the path ``/x1/agreements`` on the peer listener."""
 DESK: Final = "nut"
@@ -66,7 +68,7 @@ class Desk:
         """Ask the provider for ``terms``; returns our id of the negotiation."""
         async with self.pool.connection() as db:
             sent = await request_agreement(db, self.directory.snapshot(), terms, note=note, now=datetime.now(UTC))
-        await self._carry(sent)
+        await self.carry(sent)
         return str(sent.payload["consumerPid"])
 
     async def requests(self) -> list[str]:
@@ -84,16 +86,16 @@ class Desk:
         """Sign what was asked for; the other side countersigns before this returns."""
         async with self.pool.connection() as db:
             sent = await approve_request(db, self.directory.snapshot(), self.signer(member), pid, now=datetime.now(UTC))
-        await self._carry(sent)
+        await self.carry(sent)
 
     async def refuse(self, pid: str, reason: str, provision: str) -> None:
         """Refuse a request with its reason and the legal provision."""
         async with self.pool.connection() as db:
             sent = await refuse_request(db, pid, Refusal(reason, provision), now=datetime.now(UTC))
-        await self._carry(sent)
+        await self.carry(sent)
 
     async def end(self, agreement: str, member: str, *, reason: str, provision: str | None, ends_at: datetime) -> None:
-        """Give notice: the agreement ends at ``ends_at``; the other side is told (by rule: nobody to tell)."""
+        """Give notice: the agreement ends at ``ends_at``; the other side is told, if there is one to tell."""
         async with self.pool.connection() as db:
             sent = await end_agreement(
                 db,
@@ -104,15 +106,21 @@ class Desk:
                 ends_at=ends_at,
                 now=datetime.now(UTC),
             )
-        if len(sent.receiver.split("/")) == MEMBER_PARTS:
-            await self._carry(sent)
+        if len(sent.receiver.split("/")) == MEMBER_PARTS and not self._is_closed(sent.receiver):
+            await self.carry(sent)
 
     async def send_again(self) -> int:
-        """Carry the messages that were never answered; how many there were."""
+        """Carry the messages that were never answered; how many there were.
+
+        One that is refused, or whose receiver is away, does not keep the others from being sent.
+        """
         async with self.pool.connection() as db:
-            waiting = await unanswered(db)
+            waiting = [sent for sent in await unanswered(db) if not self._is_closed(sent.receiver)]
         for sent in waiting:
-            await self._carry(sent)
+            try:
+                await self.carry(sent)
+            except Problem as failed:
+                log.warning("agreement.not-sent", receiver=sent.receiver, error=failed.kind)
         return len(waiting)
 
     async def receive(self, _: str, incoming: Incoming) -> dict[str, object]:
@@ -143,7 +151,12 @@ class Desk:
         local = self.keys.get(MemberId(member))
         return MemberSigner(member, local.keyid, local.key) if local else None
 
-    async def _carry(self, sent: Outgoing | None) -> None:
+    def _is_closed(self, member: str) -> bool:
+        known = self.directory.snapshot().member(member)
+        return known is not None and known.state == "closed"
+
+    async def carry(self, sent: Outgoing | None) -> None:
+        """Take a message to its receiver, and what its answer leads to, until nothing is left to say."""
         while sent is not None:
             exchanged = await self.link.send(
                 Message(

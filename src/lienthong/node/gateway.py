@@ -56,6 +56,7 @@ from lienthong.node.prepare import local_keys, renew_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.node.supervise import sandbox_socket
+from lienthong.node.takeover import RulesDesk
 from lienthong.query.operations import Planner, Restrictor
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.pool import DatabaseFailed
@@ -108,7 +109,7 @@ class Gateway:
         await self._seen.start()
         await self._recovery.start()
         await self._live.start()
-        self._renew_trust()
+        self.renew()
         parts = self._parts()
         self._descriptions = descriptions = Descriptions(parts.link)
         provider, consumer = Provider(parts), Consumer(parts, descriptions.at_hand)
@@ -196,6 +197,7 @@ class Gateway:
             Describer(live.services, live.index.find),
             ProfileOffice(settings, local.pool, live.index, live.services),
             HalvesDesk(local),
+            RulesDesk(local),
         )
         gate = Gate(live.index.find, local.directory.snapshot, is_open=self._is_open)
         self._leases = Leases(local.pool, gate.quota)
@@ -259,9 +261,9 @@ class Gateway:
         while True:
             await asyncio.sleep(TRUST_LOOK_S)
             self.local.directory.look()
-            self._renew_trust()
+            self.renew()
 
-    def _renew_trust(self) -> None:
+    def renew(self) -> None:
         """Take up certificates that the directory has come to list, our own among them, and our members' next keys."""
         with contextlib.suppress(NoDirectory):
             snapshot = self.local.directory.snapshot()

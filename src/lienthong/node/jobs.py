@@ -26,8 +26,10 @@ from lienthong.node.opencounts import record_open_days
 from lienthong.node.sequencing import sequence_log
 from lienthong.node.stamping import stamp_checkpoints
 from lienthong.node.supervise import sandbox_socket
+from lienthong.node.takeover import follow_successions
 from lienthong.node.telling import forget_calls, tell_process
 from lienthong.node.witnessing import ask_witnesses, compare_with_others
+from lienthong.portal.drawing import OPERATIONS as PICTURE_OPERATIONS
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
 from lienthong.storage.copy import GroupCommit
 from lienthong.tables.materialise import Materialiser, Storage
@@ -36,7 +38,7 @@ from lienthong.tables.sandbox import OPERATIONS as TABLE_OPERATIONS
 from lienthong.tables.sandbox import Keeper, Sandbox
 
 log = structlog.get_logger("lienthong.jobs")
-ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS, **EVENT_OPERATIONS}
+ALL_OPERATIONS = {**TABLE_OPERATIONS, **QUERY_OPERATIONS, **EVENT_OPERATIONS, **PICTURE_OPERATIONS}
 SWEEP_EVERY_S = 30.0
 CARRY_EVERY_S = 60.0
 OPEN_DAYS_EVERY_S = 300.0
@@ -54,6 +56,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: follow_directory(local),
         lambda: sweep_nonces(local),
         lambda: carry_again(local),
+        lambda: follow_successions(local),
         lambda: compare_halves(local),
         lambda: tell_national(local),
         lambda: watch_health(local),

@@ -1,5 +1,5 @@
 """What other nodes may send besides uses: descriptions asked for, agreements negotiated, profiles requested,
-halves of uses compared.
+halves of uses compared, rules of closed members made anew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lienthong.node.desk import Desk
 from lienthong.node.halves import HalvesDesk
 from lienthong.node.profiles import NOTICE as PROFILES
 from lienthong.node.profiles import ProfileOffice
+from lienthong.node.takeover import RulesDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Notices:
     describer: Describer
     profiles: ProfileOffice
     halves: HalvesDesk
+    rules: RulesDesk
 
     def handlers(self) -> Mapping[str, PeerNotice]:
         """Path below ``/x1/`` to handler."""
@@ -33,4 +35,5 @@ class Notices:
             DESCRIBE: self.describer.answer,
             PROFILES: self.profiles.issue,
             **self.halves.handlers(),
+            **self.rules.handlers(),
         }
