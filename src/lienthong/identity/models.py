@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -123,3 +124,81 @@ class Person:
     synthetic: bool
     """Made up for a demonstration."""
     made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """One browser that is signed in; its secret is in the browser alone."""
+
+    id: str
+    person: str
+    assurance: Assurance
+    opened_at: datetime
+    seen_at: datetime
+    issuer: str | None = None
+    """The identity provider it rests on."""
+    sid: str | None = None
+    """That provider's own id of the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A WebAuthn credential."""
+
+    id: bytes
+    person: str
+    public_key: bytes
+    """COSE, as the authenticator gave it."""
+    sign_count: int
+    label: str
+    made_at: datetime
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token without its secret."""
+
+    id: str
+    person: str
+    label: str
+    scopes: tuple[str, ...]
+    made_at: datetime
+    ends_at: datetime
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One administrative act, as it was put down."""
+
+    number: int
+    at: datetime
+    person: str | None
+    """None: by command, with the rights of the machine."""
+    member: str | None
+    act: str
+    """What was done, for example ``role.given``."""
+    object: str
+    """What it was done to: an id, never a name."""
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change that one person wants and another must approve."""
+
+    id: str
+    kind: str
+    member: str
+    wanted: Mapping[str, object]
+    reason: str
+    proposed_by: str | None
+    """None: by command."""
+    proposed_at: datetime
+    ends_at: datetime
+    state: str = "open"
+    """``open``, ``approved``, ``refused``, ``withdrawn`` or ``expired``."""
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    answer: str = ""
