@@ -134,7 +134,7 @@ async def publish(db: Connection, request: PublishRequest, *, look: FileInspecto
         described = _http_service(request)
     else:
         found = await find(request.source, look)
-        described = _table_service(request, found)
+        described = describe(request, found)
     known = await service_by_id(db, request.service)
     if known is not None:
         if with_version(described, known.version) == known:
@@ -248,7 +248,8 @@ async def _found_relation(source: str) -> Found:
     )
 
 
-def _table_service(request: PublishRequest, found: Found) -> Service:
+def describe(request: PublishRequest, found: Found) -> Service:
+    """The service that publishing ``found`` as ``request`` would make; nothing is kept.  Raises ServiceNotValid."""
     fields = tuple(_named(entry, request) for entry in found.fields)
     key = found.key if request.key is None else request.key
     lookup = request.lookup

@@ -1,0 +1,284 @@
+"""Publishing by the wizard: a real table, a real file, few inputs, nobody shown, drafts one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Role
+from lienthong.identity.queries import acts_of
+from lienthong.node.publishdesk import NodePublishDesk
+from lienthong.portal.app import create_portal
+from lienthong.portal.publishing import publishing_pages
+from lienthong.portal.shell import Shell
+from lienthong.storage.pool import Pool, open_pool
+from lienthong.storage.provision import DatabaseDsns
+from lienthong.tables.queries import Sources
+from lienthong.tables.sandbox import Sandbox
+from lienthong.web import install
+from tests.directory.build import a_snapshot, a_system
+from tests.portal import sample
+from tests.tables.conftest import sandbox, sandbox_socket  # noqa: F401 - fixtures
+from tests.tables.people import in_postgres, people
+
+MEMBER = "VN/GOV/G01"
+
+
+def officer(session: str = "s1", roles: frozenset[Role] = frozenset({Role.DATA_OFFICER})) -> Actor:
+    return Actor("p-1", "Nguyễn Thị Bình", MEMBER, roles, Assurance.TWO_FACTORS, session)
+
+
+@dataclass
+class Desk:
+    """A browser of an officer, and the node behind it."""
+
+    client: httpx.AsyncClient
+    pool: Pool
+    database: DatabaseDsns
+    data: Path
+    signed_in: list[Actor]
+    typed: int = 0
+
+    async def open(self, path: str, status: int = 200) -> str:
+        answer = await self.client.get(path)
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    async def send(self, path: str, page: str, files: Any = None, **typed: str) -> httpx.Response:
+        """Fill in a form of ``page``: its hidden fields as they stand, and what is typed."""
+        hidden: dict[str, str] = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+        self.typed += len(typed.keys() - {"kind", "deed"})
+        return await self.client.post(path, data=hidden | typed, files=files)
+
+    async def source(self, **typed: str) -> httpx.Response:
+        """Step one for a table of the test's own database."""
+        place = urlsplit(self.database.owner)
+        told = {
+            "kind": "postgresql",
+            "place": f"{place.netloc.rpartition('@')[2]}{place.path}?{place.query}",
+            "account": str(place.username),
+            "password": str(place.password),
+            "table": "dancu.citizen",
+        }
+        return await self.send("/work/publish", await self.open("/work/publish"), None, **(told | typed))
+
+
+class SignedIn:
+    """The layer of sign-in, commanded by the test."""
+
+    def __init__(self, app: ASGIApp, signed_in: list[Actor]) -> None:
+        self.app, self.signed_in = app, signed_in
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["actor"] = self.signed_in[-1]
+        await self.app(scope, receive, send)
+
+
+@asynccontextmanager
+async def a_desk(database: DatabaseDsns, tables: Sandbox, data: Path) -> AsyncIterator[Desk]:
+    pool, sources = await open_pool(database.app), Sources()
+    desk = NodePublishDesk(pool, data, lambda: a_snapshot(systems=(a_system(f"{MEMBER}/dancu"),)), tables, sources)
+    shell = Shell(secret=b"k" * 32)
+    site = Starlette(routes=create_portal(sample.SampleData(), shell, [publishing_pages(desk)]))
+    install(site, error_page=shell.error_page)
+    signed_in = [officer()]
+    transport = httpx.ASGITransport(SignedIn(site, signed_in), raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://portal.example", headers={"accept": "text/html"}
+    ) as client:
+        yield Desk(client, pool, database, data, signed_in)
+    await sources.close()
+    await pool.close()
+
+
+@pytest.fixture
+async def desk(database: DatabaseDsns, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Desk]:  # noqa: F811
+    in_postgres(database.owner, 40)
+    async with a_desk(database, sandbox, tmp_path) as running:
+        yield running
+
+
+async def described(desk: Desk, **typed: str) -> tuple[str, httpx.Response]:
+    """Through steps one and two: the draft's address, and what the second step answered."""
+    answer = await desk.source()
+    assert answer.status_code == 303, answer.text
+    draft = answer.headers["location"]
+    told = {
+        "title": "Công dân",
+        "system": f"{MEMBER}/dancu",
+        "name": "congdan",
+        "sharing": "shared",
+        "person": "number",
+    }
+    return draft, await desk.send(draft, await desk.open(draft), None, **(told | typed))
+
+
+async def published(desk: Desk) -> list[tuple[Any, ...]]:
+    async with desk.pool.connection() as db:
+        return await (await db.execute("SELECT id, description FROM service")).fetchall()
+
+
+async def test_a_table_is_published_with_eight_inputs_and_its_act_is_put_down(desk: Desk):
+    draft, answer = await described(desk)
+    assert (answer.status_code, answer.headers["location"]) == (303, draft)
+    desk.typed -= 1  # the short name was suggested already
+    preview = await desk.open(draft)
+    assert await published(desk) == []
+
+    done = await desk.send(draft, preview, None, deed="publish")
+
+    assert desk.typed <= 8
+    assert f"/r1/{MEMBER}/dancu/congdan" in preview
+    (service,) = await published(desk)
+    assert service[0] == f"{MEMBER}/dancu/congdan"
+    shown = await desk.open(done.headers["location"])
+    assert "Công dân" in shown
+    async with desk.pool.connection() as db:
+        acts = await acts_of(db, MEMBER, None, 10)
+    assert [(act.person, act.act, act.object) for act in acts] == [
+        ("p-1", "service.published", f"{MEMBER}/dancu/congdan")
+    ]
+
+
+async def test_the_preview_shows_rows_and_no_person(desk: Desk):
+    draft, _ = await described(desk)
+
+    preview = await desk.open(draft)
+
+    first = next(people(1))
+    assert str(first.score).rstrip("0").rstrip(".") in preview
+    assert "•••" in preview
+    for person in people(40):
+        assert person.number not in preview
+        assert person.full_name is None or person.full_name not in preview
+
+
+async def test_the_password_is_in_no_page(desk: Desk):
+    password = str(urlsplit(desk.database.owner).password)
+    wrong = await desk.source(table="dancu.khongco")
+    draft, _ = await described(desk)
+
+    pages = [wrong.text, await desk.open(draft), await desk.open("/work/publish")]
+
+    assert wrong.status_code == 422
+    assert all(password not in page for page in pages)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [{"table": "dancu.khongco"}, {"place": "127.0.0.1:1/x"}, {"place": "x y"}, {"table": "a.b.c;--"}, {"account": ""}],
+    ids=["no table", "nobody there", "no place", "no name", "no account"],
+)
+async def test_what_can_not_be_read_is_said_and_what_was_typed_stays(desk: Desk, typed: dict[str, str]):
+    answer = await desk.source(**typed)
+
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    kept = {"table": "dancu.citizen", "account": str(urlsplit(desk.database.owner).username)} | typed
+    assert all(f'value="{value}"' in answer.text for name, value in kept.items() if name != "place" and value)
+    assert await published(desk) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "faulty"),
+    [
+        ({"person": "-"}, "person"),
+        ({"sharing": "open"}, "sharing"),
+        ({"title": ""}, "title"),
+        ({"name": "../../etc"}, "name"),
+        ({"system": "VN/GOV/H24/motcua"}, "system"),
+        ({"person": "khongco"}, "person"),
+    ],
+)
+async def test_a_description_that_can_not_be_is_refused_at_its_field(desk: Desk, typed: dict[str, str], faulty: str):
+    _, answer = await described(desk, **typed)
+
+    assert answer.status_code == 422
+    assert f'href="#f-{faulty}"' in answer.text
+    assert await published(desk) == []
+
+
+async def test_columns_that_sound_like_persons_need_a_word(desk: Desk):
+    _, answer = await described(desk, person="-", sure="1")
+
+    assert answer.status_code == 303
+
+
+async def test_script_in_a_title_is_text(desk: Desk):
+    draft, _ = await described(desk, title="<script>alert(1)</script>")
+
+    preview = await desk.open(draft)
+
+    assert "<script>alert" not in preview
+    assert "&lt;script&gt;" in preview
+
+
+async def test_a_file_is_published(desk: Desk):
+    page = await desk.open("/work/publish")
+    told = "ma,ten\n01,Trường Ngô Quyền\n02,Trường Thái Phiên\n".encode()
+    answer = await desk.send("/work/publish", page, {"file": ("trường học.csv", told, "text/csv")}, kind="file")
+    draft = answer.headers["location"]
+
+    typed = {"title": "Trường học", "system": f"{MEMBER}/dancu", "name": "truong", "sharing": "open", "person": "-"}
+    await desk.send(draft, await desk.open(draft), None, **typed)
+    preview = await desk.open(draft)
+    await desk.send(draft, preview, None, deed="publish")
+
+    assert "Trường Thái Phiên" in preview
+    assert [row[0] for row in await published(desk)] == [f"{MEMBER}/dancu/truong"]
+
+
+@pytest.mark.parametrize("name", ["virus.exe", "../../x.csv.sh"])
+async def test_a_file_that_is_no_table_is_refused(desk: Desk, name: str):
+    page = await desk.open("/work/publish")
+
+    answer = await desk.send("/work/publish", page, {"file": (name, b"x", "text/csv")}, kind="file")
+
+    assert answer.status_code == 422
+    assert not list(desk.data.rglob("*"))
+
+
+async def test_only_officers_publish(desk: Desk):
+    desk.signed_in.append(ANONYMOUS)
+    await desk.open("/work/publish", 401)
+    desk.signed_in.append(officer(roles=frozenset({Role.INTEGRATOR, Role.OPERATOR})))
+    await desk.open("/work/publish", 403)
+
+
+async def test_a_draft_is_its_sessions_own(desk: Desk):
+    draft, _ = await described(desk)
+    desk.signed_in.append(officer("s2"))
+
+    await desk.open(draft, 404)
+
+
+async def test_a_form_of_another_site_does_nothing(desk: Desk):
+    draft, _ = await described(desk)
+    preview = await desk.open(draft)
+    desk.client.headers["origin"] = "https://elsewhere.example"
+
+    answer = await desk.send(draft, preview, None, deed="publish")
+
+    assert answer.status_code == 403
+    assert await published(desk) == []
+
+
+async def test_a_second_sending_publishes_nothing_more(desk: Desk):
+    draft, _ = await described(desk)
+    preview = await desk.open(draft)
+    await desk.send(draft, preview, None, deed="publish")
+
+    again = await desk.send(draft, preview, None, deed="publish")
+
+    assert again.status_code == 404
+    assert len(await published(desk)) == 1
