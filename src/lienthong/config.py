@@ -121,6 +121,12 @@ class Settings:
     """How often a checkpoint is stamped."""
     synthetic: bool = False
     """True when this node serves made-up data only: said wherever it is shown."""
+    portal_name: str = ""
+    """Name in the head of every page, in Vietnamese; empty: the program's own."""
+    portal_name_en: str = ""
+    """The same in English; empty: the Vietnamese one."""
+    emblem: Path | None = None
+    """SVG or PNG file, at most 100 kB, shown beside the name; absent: the program's own."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
     """Free labels for the operator; no meaning to the program."""
 
@@ -166,7 +172,7 @@ def settings_from(table: Mapping[str, object], source: Path) -> Settings:
 
 
 def _converted(name: str, value: object, source: Path) -> object:
-    if name in ("data", "directory_anchor", "tsa_roots"):
+    if name in ("data", "directory_anchor", "tsa_roots", "emblem"):
         path = Path(str(value))
         return path if path.is_absolute() else (source.parent / path).resolve()
     if name == "members":

@@ -99,10 +99,14 @@ class OpenTables:
 
     async def rows(self, service: Service, request: Request) -> Response:
         """A page of rows as JSON; the query string holds lookups, ``limit`` and ``offset``."""
-        page = await self.reader.rows(service, EVERYTHING, wanted_from_call(service, request.url.query, b""))
+        return Response(await self.page(service, request.url.query), media_type="application/json")
+
+    async def page(self, service: Service, query: str) -> bytes:
+        """The page of rows that ``query`` asks for, as JSON."""
+        page = await self.reader.rows(service, EVERYTHING, wanted_from_call(service, query, b""))
         body = page_json(page)
         await self.count(service, "call", "rows", len(body))
-        return Response(body, media_type="application/json")
+        return body
 
     async def files(self, service: Service, request: Request) -> Response:
         """The Parquet files that the table consists of now."""

@@ -91,7 +91,7 @@ class NodePages:
         name = self._node_name(snapshot)
         if start and start.under_way:
             return Home(now, name, settings.synthetic, progress=start.progress)
-        gathered = await self._gathered()
+        gathered = await self.gathered()
         async with reading(self._local.pool) as db:
             checkpoint = await self._checkpoint(db)
         return Home(
@@ -111,7 +111,7 @@ class NodePages:
 
         Raises AgreementTermUnknown when this program does not understand it.
         """
-        named, gathered = f"sha-256:{digest}", await self._gathered()
+        named, gathered = f"sha-256:{digest}", await self.gathered()
         async with reading(self._local.pool) as db:
             stored = await agreement_queries.stored_document(db, named)
             current = await agreement_queries.current_agreement(db, stored.agreement) if stored else None
@@ -131,7 +131,7 @@ class NodePages:
             return None
         covered = checkpoint if checkpoint and stored.idx is not None and stored.idx < checkpoint.size else None
         entry = entry_of_leaf(bytes(stored.leaf), bytes(stored.hash), stored.idx)
-        gathered = await self._gathered()
+        gathered = await self.gathered()
         return record_page(gathered, bytes(stored.leaf), entry, covered, placed=stored.idx is not None)
 
     def _snapshot(self) -> Snapshot | None:
@@ -150,7 +150,8 @@ class NodePages:
             return Name(self._local.settings.node, self._local.settings.node)
         return Name(operator.name_vi, operator.name_en)
 
-    async def _gathered(self) -> Gathered:
+    async def gathered(self) -> Gathered:
+        """The facts of all nodes that are known here, as they were a moment ago."""
         settings, snapshot = self._local.settings, self._snapshot()
         own = await self._own.value()
         told: tuple[NodeFacts, ...] = ()

@@ -24,13 +24,23 @@ from lienthong.node.opendata import OpenTables, open_routes
 from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
+from lienthong.node.rooms import Rooms, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.app import create_portal
+from lienthong.portal.figures import figure_pages
+from lienthong.portal.journal import journal_pages
+from lienthong.portal.legal import legal_pages
+from lienthong.portal.live import live_pages
+from lienthong.portal.members import member_pages
+from lienthong.portal.nodes import node_pages
+from lienthong.portal.pictures import picture_pages
 from lienthong.portal.reconciliation import reconciliation_pages
-from lienthong.portal.shell import Look, Shell
+from lienthong.portal.services import service_pages
+from lienthong.portal.shell import Shell
+from lienthong.portal.status import status_pages
 from lienthong.query.operations import Restrictor
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.pool import DatabaseFailed
@@ -71,12 +81,19 @@ class PublicWeb:
             self._live, local.pool, TableReader(self._sources, file_rows(sandbox)), materialiser, sandbox,
             self._sources, Restrictor(sandbox), asyncio.Semaphore(1),
         )  # fmt: skip
-        shell = Shell(
-            Look(synthetic=local.settings.synthetic),
-            secret=local.keyring.secret("forms"),
-        )
+        rooms = Rooms(local, self._pages)
+        shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"))
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
+            member_pages(rooms.directory),
+            node_pages(rooms.nodes),
+            service_pages(rooms.services, tables.page),
+            live_pages(rooms.uses),
+            picture_pages(rooms.pictures, drawing_in(sandbox)),
+            journal_pages(rooms.journal),
+            status_pages(rooms.status),
+            legal_pages(),
+            figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
         )  # fmt: skip
         self._closer: asyncio.Task[None] | None = None
@@ -89,7 +106,7 @@ class PublicWeb:
                 *witness_routes(local.pool, witness_of(local)),
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
-                *create_portal(self._pages, shell, modules),
+                *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )
         install(self.app, error_page=shell.error_page)

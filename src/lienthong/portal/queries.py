@@ -1,10 +1,14 @@
-"""Questions the pages ask of the database themselves: which forms were already done."""
+"""Questions the pages ask of the database themselves: which forms were done, and the figures with their views."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, LiteralString
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 
 
 async def claim_form(db: AsyncConnection[Any], key: str) -> str | None:
@@ -32,3 +36,70 @@ async def form_led_to(db: AsyncConnection[Any], key: str, address: str) -> None:
 async def forget_forms(db: AsyncConnection[Any]) -> None:
     """Forget keys older than two days: no page stays open for so long."""
     await db.execute("DELETE FROM form_key WHERE used_at < now() - interval '2 days'")
+
+
+FIGURES: Final[Mapping[str, tuple[str, LiteralString]]] = MappingProxyType(
+    {
+        "records": ("stat_record", "SELECT coalesce(sum(records), 0)::bigint FROM stat_record"),
+        "refused": (
+            "stat_record",
+            "SELECT coalesce(sum(records), 0)::bigint FROM stat_record WHERE outcome = 'refused'",
+        ),
+        "agreements": ("stat_agreement", "SELECT coalesce(sum(agreements), 0)::bigint FROM stat_agreement"),
+        "services": ("stat_service", "SELECT coalesce(sum(services), 0)::bigint FROM stat_service"),
+        "open-uses": ("stat_open_use", "SELECT coalesce(sum(uses), 0)::bigint FROM stat_open_use"),
+    }
+)
+"""Key of a figure -> the view it stands on and the question that gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRows:
+    """A view's SQL and what it gives now."""
+
+    sql: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]  # Any: whatever the view's columns hold
+
+
+async def figure(db: AsyncConnection[Any], key: str) -> int:
+    """The figure now.  Raises KeyError for an unknown one."""
+    found = await db.execute(FIGURES[key][1])
+    row = await found.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def view_rows(db: AsyncConnection[Any], view: str, most: int = 1_000) -> ViewRows:
+    """What stands behind a figure; ``view`` is one of ours, never what somebody typed."""
+    told = await db.execute("SELECT pg_get_viewdef(%s::regclass, true)", (view,))
+    defined = await told.fetchone()
+    found = await db.execute(sql.SQL("SELECT * FROM {} LIMIT {}").format(sql.Identifier(view), sql.Literal(most)))
+    columns = tuple(column.name for column in found.description or ())
+    rows = tuple(tuple(row) for row in await found.fetchall())
+    return ViewRows(str(defined[0]) if defined else "", columns, rows)
+
+
+async def hours(db: AsyncConnection[Any], hours_back: int) -> list[tuple[datetime, str, int]]:
+    """Records by hour and way in the last ``hours_back`` hours, oldest first."""
+    found = await db.execute(
+        """
+        SELECT hour, way, sum(records)::bigint
+          FROM stat_hour
+         WHERE hour > now() - make_interval(hours => %s)
+         GROUP BY hour, way ORDER BY hour, way COLLATE "C"
+        """,
+        (hours_back,),
+    )
+    return [(row[0], str(row[1]), int(row[2])) for row in await found.fetchall()]
+
+
+async def pairs(db: AsyncConnection[Any], most: int) -> list[tuple[str, str, int]]:
+    """Consumer, provider and number of the newest records between them, the most first."""
+    found = await db.execute(
+        """
+        SELECT consumer, provider, records FROM stat_pair
+         ORDER BY records DESC, consumer COLLATE "C", provider COLLATE "C" LIMIT %s
+        """,
+        (most,),
+    )
+    return [(str(row[0]), str(row[1]), int(row[2])) for row in await found.fetchall()]

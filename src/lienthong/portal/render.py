@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
@@ -63,12 +64,26 @@ def _environment(language: Language) -> Environment:
         "condition": _bound(words.condition, language),
         "page": _bound(words.page_link, language),
         "short": words.short,
+        "kind_of": kind_of,
         "link": words.safe_link,
     }
     # Jinja's own annotation admits only the kinds of value it ships with.
     cast("dict[str, object]", environment.globals).update(names)
     cast("dict[str, object]", environment.filters).update(filters)
     return environment
+
+
+def kind_of(value: object) -> str:
+    """What a table's cell holds, for the macro that shows it."""
+    if isinstance(value, Name):
+        return "name"
+    if isinstance(value, datetime):
+        return "moment"
+    if isinstance(value, date):
+        return "day"
+    if isinstance(value, int):
+        return "number"
+    return "none" if value is None else "text" if isinstance(value, str) else "mark"
 
 
 def _bound(show: Callable[[V, Language], str], language: Language) -> Callable[[V], str]:

@@ -12,6 +12,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from starlette.requests import Request
@@ -90,10 +91,15 @@ class Look:
 
     name: Name = OUR_NAME
     """Stands in the head of every page."""
-    emblem: str = "/static/mark.svg"
-    """Address of the emblem on this node."""
+    emblem_file: Path | None = None
+    """SVG or PNG file of the operator's emblem; None: the program's own."""
     synthetic: bool = False
     """Whether this node serves made-up data only."""
+
+    @property
+    def emblem(self) -> str:
+        """Address of the emblem on this node."""
+        return "/emblem" if self.emblem_file else "/static/mark.svg"
 
 
 @dataclass(frozen=True, slots=True)
