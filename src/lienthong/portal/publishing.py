@@ -247,7 +247,11 @@ class Wizard:
             if not files:
                 form.fault("file", T("Please choose a file."))
                 return ""
-            return await self._desk.keep_file(files[0]) if form.good else ""
+            try:
+                return await self._desk.keep_file(files[0]) if form.good else ""
+            except Problem as problem:
+                form.fault("file", problem.message, **problem.facts)
+                return ""
         place = form.text("place", most=320, shape=_PLACE)
         account = form.text("account", most=63)
         table = form.text("table", most=130, shape=_TABLE)
