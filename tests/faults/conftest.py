@@ -19,7 +19,7 @@ from lienthong.storage.provision import DatabaseDsns
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256
 from tests.faults.proxy import FaultProxy
-from tests.use.conftest import PEOPLE, the_agreement, the_service
+from tests.use.conftest import PEOPLE, node_sandbox, the_agreement, the_service
 from tests.use.databases import databases
 from tests.use.forged import BODY, CITIZEN
 from tests.use.nodes import (
@@ -33,6 +33,9 @@ from tests.use.nodes import (
     publish,
     start_node,
 )
+
+__all__ = ["node_sandbox"]
+"""A fixture of the tests of uses."""
 
 
 @dataclass

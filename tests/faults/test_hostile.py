@@ -21,6 +21,9 @@ AT_ONCE = 4
 SERVED = 0.95
 """Share of the others' uses that must succeed: a ratio of successes, no time."""
 PIECE = b"x" * 65_536
+PAUSE_S = 0.01
+"""Between two pieces of a flood: attackers and attacked share one event loop here, and without a breath the test would
+measure how fast it writes its own attacks."""
 
 Attack = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -38,6 +41,7 @@ async def endless_body(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     while True:
         writer.write(b"%x\r\n%b\r\n" % (len(PIECE), PIECE))
         await writer.drain()
+        await asyncio.sleep(PAUSE_S)
 
 
 async def flood_of_fields(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,6 +50,7 @@ async def flood_of_fields(reader: asyncio.StreamReader, writer: asyncio.StreamWr
     while True:
         writer.write(b"x-more: %b\r\n" % (b"z" * 1000))
         await writer.drain()
+        await asyncio.sleep(PAUSE_S)
 
 
 async def requests_ahead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,6 +58,7 @@ async def requests_ahead(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     while True:
         writer.write(b"POST /x1/query HTTP/1.1\r\nhost: a.vn\r\ncontent-length: 2\r\n\r\n{}" * 20)
         await writer.drain()
+        await asyncio.sleep(PAUSE_S)
 
 
 async def nothing_said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,6 +14,7 @@ from lienthong.config import Client
 from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.listen import serve_app
+from lienthong.node.ownpages import own_receipt
 from tests.use.nodes import COUNTER, TestNode
 
 TOKEN = "a token of the land office"
@@ -37,9 +38,9 @@ async def door(two_nodes: tuple[TestNode, TestNode]) -> AsyncIterator[httpx.Asyn
     consumer, _ = two_nodes
     parts = replace(consumer.parts, settings=replace(consumer.parts.settings, clients=CLIENTS))
 
-    async def receipt(record: str):
+    async def receipt(record: str, member: str | None):
         async with consumer.local.pool.connection() as db:
-            return await consumer.local.receipts.receipt(db, record, to_owner=True)
+            return await own_receipt(db, consumer.local, record, member)
 
     async def ready():
         return False, {"directory": "no-directory"}

@@ -19,7 +19,7 @@ import structlog
 
 from lienthong.access.gate import NoAgreement
 from lienthong.config import Client
-from lienthong.directory.models import SystemId, member_of, read_service_id
+from lienthong.directory.models import MemberId, SystemId, member_of, read_service_id
 from lienthong.errors import Problem, Side
 from lienthong.exchange.answer import Headers
 from lienthong.exchange.consume import Consumer, Used, Wish
@@ -93,7 +93,8 @@ Ask = Callable[[SystemId, str, str | None, str | None], Awaitable[bytes]]
 """System, SQL, purpose, default purpose -> the answer's JSON."""
 GetProfile = Callable[[SystemId, str, str | None], Awaitable[Mapping[str, object]]]
 """System, agreement, purpose -> profile and table."""
-GetReceipt = Callable[[str], Awaitable[Mapping[str, object]]]
+GetReceipt = Callable[[str, MemberId | None], Awaitable[Mapping[str, object]]]
+"""Record's hash, member of the system that asks (None: the listener asks no system who it is) -> the receipt."""
 GetReadiness = Callable[[], Awaitable[tuple[bool, Mapping[str, str]]]]
 OwnPage = Callable[[SystemId | None, bytes], Awaitable[tuple[int, Headers, bytes]]]
 """The calling system (None: the page asks for none) and the query of the address -> status, fields, body."""
@@ -260,11 +261,8 @@ class ClientDoor:
                 client = self._client(arrived.last(b"x-road-client"), arrived)
                 return await self._counter.pages[path](SystemId(client.system), arrived.target.partition(b"?")[2])
             case "GET", _ if path.startswith(b"/log/receipt/"):
-                if any(client.auth == "token" for client in self._clients.values()):
-                    self._client(arrived.last(b"x-road-client"), arrived)
-                return _json(
-                    await self._counter.receipt(path.removeprefix(b"/log/receipt/").decode("ascii", "replace"))
-                )
+                record = path.removeprefix(b"/log/receipt/").decode("ascii", "replace")
+                return _json(await self._counter.receipt(record, self._member(arrived)))
             case _:
                 raise NoSuchClientPath(
                     T("The client listener has no such address."),
@@ -294,6 +292,13 @@ class ClientDoor:
                     client=client.system,
                 )
         return client
+
+    def _member(self, arrived: Arrived) -> MemberId | None:
+        """Whose system asks; None where no system has a token and none is named."""
+        named = arrived.last(b"x-road-client")
+        if named is None and all(client.auth == "none" for client in self._clients.values()):
+            return None
+        return MemberId(member_of(self._client(named, arrived).system))
 
     def _default_purpose(self, client: Client) -> str | None:
         if client.default_purpose:

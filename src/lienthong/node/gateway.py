@@ -51,7 +51,7 @@ from lienthong.node.live import Live
 from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
 from lienthong.node.observing import Observer, TimedLink, names_of, timed_backend, tracing
-from lienthong.node.ownpages import open_pages, own_pages
+from lienthong.node.ownpages import open_pages, own_pages, own_receipt
 from lienthong.node.prepare import local_keys, renew_keys, tls_files
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
@@ -175,9 +175,9 @@ class Gateway:
         async def profile(system: SystemId, agreement: str, purpose: str | None) -> Mapping[str, object]:
             return await ask_profile(parts.link, live.index, system, agreement, purpose)
 
-        async def receipt(record: str) -> Mapping[str, object]:
+        async def receipt(record: str, member: MemberId | None) -> Mapping[str, object]:
             async with local.pool.connection() as db:
-                return await local.receipts.receipt(db, record, to_owner=True)
+                return await own_receipt(db, local, record, member)
 
         async def ready() -> tuple[bool, Mapping[str, str]]:
             return await readiness(local)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from lienthong.directory.models import SystemId, member_of
+from lienthong.directory.models import MemberId, SystemId, member_of
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Headers
 from lienthong.exchange.clientdoor import OwnPage
@@ -20,7 +20,7 @@ from lienthong.monitoring.counters import CONTENT_TYPE, Process, Sample, exposit
 from lienthong.node.halves import halves_of_member
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
-from lienthong.storage.pool import reading
+from lienthong.storage.pool import Connection, reading
 
 JSON: Final[Headers] = [(b"content-type", b"application/json")]
 TEXT: Final[Headers] = [(b"content-type", CONTENT_TYPE)]
@@ -52,6 +52,18 @@ def open_pages(local: Local) -> Mapping[bytes, OwnPage]:
         return 200, TEXT, await node_metrics(local, desk)
 
     return {b"/metrics": metrics}
+
+
+async def own_receipt(db: Connection, local: Local, record: str, member: MemberId | None) -> Mapping[str, object]:
+    """The whole receipt for a member that took part in the use, or where nobody is named; others get the public one.
+
+    A node may host several members: its owner's systems are not all each other's.
+    """
+    public = await local.receipts.receipt(db, record)
+    leaf = orjson.loads(str(public["record"]))
+    if member is None or member in {member_of(leaf["consumer"]), member_of(leaf["provider"])}:
+        return await local.receipts.receipt(db, record, to_owner=True)
+    return public
 
 
 async def monitored_calls(local: Local, member: str, query: bytes) -> Mapping[str, object]:
