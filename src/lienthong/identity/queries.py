@@ -19,7 +19,7 @@ Connection: TypeAlias = AsyncConnection[Any]
 PERSON: Final = """
     SELECT p.id, p.member, p.name, p.sort_key, p.login, p.state, p.synthetic, p.made_at,
            array(SELECT role FROM role_held r WHERE r.person = p.id) AS roles
-      FROM person p
+      FROM account p
 """
 
 
@@ -68,7 +68,7 @@ async def persons_of(db: Connection, member: str) -> list[Person]:
 
 async def names_of(db: Connection, persons: Iterable[str]) -> dict[str, str]:
     """Names to show beside ids."""
-    found = await _rows(db, "SELECT id, name FROM person WHERE id = ANY(%(ids)s)", {"ids": list(persons)})
+    found = await _rows(db, "SELECT id, name FROM account WHERE id = ANY(%(ids)s)", {"ids": list(persons)})
     return {row["id"]: row["name"] for row in found}
 
 
@@ -78,7 +78,7 @@ async def insert_person(
     """Add a person; False when the login is taken."""
     done = await db.execute(
         """
-        INSERT INTO person (id, member, name, sort_key, login, synthetic, made_at)
+        INSERT INTO account (id, member, name, sort_key, login, synthetic, made_at)
         VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (login) DO NOTHING
         """,
         (person, member, name, sort_key(name), login, synthetic, now),
@@ -88,12 +88,12 @@ async def insert_person(
 
 async def rename_person(db: Connection, person: str, name: str) -> None:
     """Take the name as a provider tells it now."""
-    await db.execute("UPDATE person SET name = %s, sort_key = %s WHERE id = %s", (name, sort_key(name), person))
+    await db.execute("UPDATE account SET name = %s, sort_key = %s WHERE id = %s", (name, sort_key(name), person))
 
 
 async def close_person(db: Connection, person: str) -> None:
     """Let the person in no more; sessions, credentials and links end with it."""
-    await db.execute("UPDATE person SET state = 'closed' WHERE id = %s", (person,))
+    await db.execute("UPDATE account SET state = 'closed' WHERE id = %s", (person,))
     await db.execute("DELETE FROM session WHERE person = %s", (person,))
     await db.execute("DELETE FROM password WHERE person = %s", (person,))
     await db.execute("DELETE FROM passkey WHERE person = %s", (person,))
@@ -118,7 +118,7 @@ async def holders(db: Connection, member: str, role: Role) -> int:
     found = await _rows(
         db,
         """
-        SELECT count(*) AS n FROM person p JOIN role_held r ON r.person = p.id
+        SELECT count(*) AS n FROM account p JOIN role_held r ON r.person = p.id
          WHERE p.member = %(member)s AND p.state = 'active' AND r.role = %(role)s
         """,
         {"member": member, "role": role},

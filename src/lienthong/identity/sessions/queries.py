@@ -39,7 +39,7 @@ async def session_actor(
         """
         SELECT s.id AS session, s.assurance, s.seen_at, p.id AS person, p.name, p.member,
                array(SELECT role FROM role_held r WHERE r.person = p.id) AS roles
-          FROM session s JOIN person p ON p.id = s.person
+          FROM session s JOIN account p ON p.id = s.person
          WHERE s.hash = %(hash)s AND s.ends_at > %(now)s AND s.seen_at > %(idle)s AND p.state = 'active'
         """,
         {"hash": hashed, "now": now, "idle": idle_since},
@@ -150,7 +150,7 @@ async def token_actor(db: Connection, hashed: bytes, now: datetime, touch_before
         """
         SELECT t.id, t.scopes, t.used_at, p.id AS person, p.name, p.member,
                array(SELECT role FROM role_held r WHERE r.person = p.id) AS roles
-          FROM api_token t JOIN person p ON p.id = t.person
+          FROM api_token t JOIN account p ON p.id = t.person
          WHERE t.hash = %(hash)s AND t.ends_at > %(now)s AND t.withdrawn_at IS NULL AND p.state = 'active'
         """,
         {"hash": hashed, "now": now},

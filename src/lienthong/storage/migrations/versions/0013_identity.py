@@ -12,7 +12,7 @@ revision = "0013_identity"
 down_revision = "0012_forms"
 
 PERSONS = """
-CREATE TABLE person (
+CREATE TABLE account (
     id        text PRIMARY KEY,
     -- NULL: a citizen.
     member    text,
@@ -23,10 +23,10 @@ CREATE TABLE person (
     synthetic boolean NOT NULL DEFAULT false,
     made_at   timestamptz NOT NULL
 );
-CREATE INDEX person_member ON person (member);
+CREATE INDEX account_member ON account (member);
 
 CREATE TABLE role_held (
-    person   text NOT NULL REFERENCES person,
+    person   text NOT NULL REFERENCES account,
     role     text NOT NULL
              CHECK (role IN ('coordinator', 'operator', 'data-officer', 'integrator', 'auditor', 'citizen')),
     given_at timestamptz NOT NULL,
@@ -37,12 +37,12 @@ CREATE TABLE role_held (
 CREATE TABLE person_at_provider (
     issuer  text NOT NULL,
     subject text NOT NULL,
-    person  text NOT NULL REFERENCES person,
+    person  text NOT NULL REFERENCES account,
     PRIMARY KEY (issuer, subject)
 );
 
 CREATE TABLE password (
-    person     text PRIMARY KEY REFERENCES person,
+    person     text PRIMARY KEY REFERENCES account,
     -- Argon2id in its usual text form, with salt and parameters.
     encoded    text NOT NULL,
     changed_at timestamptz NOT NULL
@@ -50,7 +50,7 @@ CREATE TABLE password (
 
 CREATE TABLE passkey (
     id         bytea PRIMARY KEY,
-    person     text NOT NULL REFERENCES person,
+    person     text NOT NULL REFERENCES account,
     public_key bytea NOT NULL,
     sign_count bigint NOT NULL,
     label      text NOT NULL,
@@ -62,7 +62,7 @@ CREATE INDEX passkey_person ON passkey (person);
 -- One-time links by which a person sets the first or a new password.
 CREATE TABLE first_link (
     hash    bytea PRIMARY KEY,
-    person  text NOT NULL REFERENCES person,
+    person  text NOT NULL REFERENCES account,
     ends_at timestamptz NOT NULL
 );
 """
@@ -72,7 +72,7 @@ CREATE TABLE session (
     -- SHA-256 of the secret in the cookie.
     hash      bytea PRIMARY KEY,
     id        text NOT NULL UNIQUE,
-    person    text NOT NULL REFERENCES person,
+    person    text NOT NULL REFERENCES account,
     assurance smallint NOT NULL,
     opened_at timestamptz NOT NULL,
     seen_at   timestamptz NOT NULL,
@@ -102,7 +102,7 @@ CREATE INDEX sign_in_failure_age ON sign_in_failure (at);
 CREATE TABLE api_token (
     id           text PRIMARY KEY,
     hash         bytea NOT NULL UNIQUE,
-    person       text NOT NULL REFERENCES person,
+    person       text NOT NULL REFERENCES account,
     label        text NOT NULL,
     scopes       text[] NOT NULL,
     made_at      timestamptz NOT NULL,
@@ -135,11 +135,11 @@ CREATE TABLE proposal (
     wanted      jsonb NOT NULL,
     reason      text NOT NULL,
     -- NULL: by command.
-    proposed_by text REFERENCES person,
+    proposed_by text REFERENCES account,
     proposed_at timestamptz NOT NULL,
     ends_at     timestamptz NOT NULL,
     state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'refused', 'withdrawn', 'expired')),
-    decided_by  text REFERENCES person,
+    decided_by  text REFERENCES account,
     decided_at  timestamptz,
     answer      text NOT NULL DEFAULT '',
     -- Whatever a program may forget to ask: nobody decides alone.
@@ -153,7 +153,7 @@ def upgrade() -> None:
     """Create the tables; nobody changes or deletes what was put down in the audit."""
     for tables in (PERSONS, SESSIONS, TRUST):
         op.execute(tables)
-    grant(op, "person", app="SELECT, INSERT, UPDATE")
+    grant(op, "account", app="SELECT, INSERT, UPDATE")
     grant(op, "role_held", app="SELECT, INSERT, DELETE")
     grant(op, "person_at_provider", app="SELECT, INSERT")
     for relation in ("password", "passkey", "first_link", "session", "sign_in_attempt", "sign_in_failure"):
