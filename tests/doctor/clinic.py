@@ -25,8 +25,8 @@ from lienthong.directory.follow import KEPT
 from lienthong.doctor.examine import examine
 from lienthong.doctor.models import Fault
 from lienthong.exchange.listen import serve_app
+from lienthong.node.certificates import tls_files
 from lienthong.node.local import Local, open_local
-from lienthong.node.prepare import tls_files
 from lienthong.node.supervise import write_dsns
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.objects import ObjectStore

@@ -20,9 +20,9 @@ from lienthong.exchange.consume import Wish
 from lienthong.exchange.listen import serve_app
 from lienthong.exchange.peer import OwnCertificate, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
+from lienthong.node.certificates import tls_files
 from lienthong.exchange.signed import RefusedByProvider
 from lienthong.node.halves import HalvesDesk, HalvesLink, NationalNodeUnknown, national_node
-from lienthong.node.prepare import tls_files
 from tests.use.nodes import COUNTER, POLICE, PROVINCE, PURPOSE, TestNode
 
 pytestmark = pytest.mark.integration

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lienthong.exchange.signed import LocalKey
-from lienthong.node.prepare import local_keys, tls_files
+from lienthong.node.certificates import tls_files
+from lienthong.node.prepare import local_keys
 from lienthong.trust.digest import content_digest
 from lienthong.trust.messages import sign_request
 from tests.use.nodes import COUNTER, PROVINCE, PURPOSE, TestNode

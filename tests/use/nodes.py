@@ -26,8 +26,9 @@ from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.signed import PeerLink
+from lienthong.node.certificates import tls_files
 from lienthong.node.local import Local, open_local
-from lienthong.node.prepare import LOG_KEY, identity_of, local_keys, tls_files
+from lienthong.node.prepare import LOG_KEY, identity_of, local_keys
 from lienthong.node.supervise import write_dsns
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.keyring import Keyring

@@ -10,7 +10,7 @@ import contextlib
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -89,6 +89,7 @@ class Realm:
         for node in self.nodes.values():
             await follow_once(node.local, self.web, node.follower, node.watch)
             node.local.directory.look()
+        for node in self.nodes.values():
             node.gateway.renew()
 
     async def spread(self) -> None:
@@ -121,9 +122,16 @@ class Realm:
 
 @asynccontextmanager
 async def a_realm(
-    server: PostgresServer, folder: Path, systems: tuple[str, ...], purposes: dict[str, str]
+    server: PostgresServer,
+    folder: Path,
+    systems: tuple[str, ...],
+    purposes: dict[str, str],
+    gateway: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Realm]:
-    """A realm of the members of ``systems``; ``purposes`` is code to member.  Nobody has agreed on anything."""
+    """A realm of the members of ``systems``; ``purposes`` is code to member.  Nobody has agreed on anything.
+
+    ``gateway`` are options of every node's gateway.
+    """
     members = tuple(dict.fromkeys("/".join(system.split("/")[:3]) for system in systems))
     async with AsyncExitStack() as stack:
         dsns = stack.enter_context(databases(server, len(members) + 1))
@@ -157,7 +165,7 @@ async def a_realm(
         install(app)
         stack.push_async_callback((await serve_app(app, "127.0.0.1", port)).stop, 1.0)
         for local in locals_:
-            node = await _start(stack, realm, local, root, public=local is not national)
+            node = await _start(stack, realm, local, root, gateway or {})
             realm.nodes[node.member] = node
         yield realm
 
@@ -220,15 +228,17 @@ async def _admit(db: Any, locals_: list[Local], systems: tuple[str, ...], purpos
         await register.add_purpose(db, purpose)
 
 
-async def _start(stack: AsyncExitStack, realm: Realm, local: Local, root: bytes, *, public: bool) -> RealmNode:
+async def _start(
+    stack: AsyncExitStack, realm: Realm, local: Local, root: bytes, options: Mapping[str, Any]
+) -> RealmNode:
     follower, watch = follower_of(local, realm.web, root), Watch()
     await follow_once(local, realm.web, follower, watch)
     stack.push_async_callback(local.pool.close)
-    gateway = Gateway(local)
+    gateway = Gateway(local, **options)
     await gateway.start()
     stack.push_async_callback(gateway.stop, 2.0)
     listener: Any = None
-    if public:
+    if local is not realm.national:
         app = Starlette(routes=public_routes(local))
         install(app)
         listener = await serve_app(app, "127.0.0.1", local.settings.public_port)

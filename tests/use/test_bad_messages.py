@@ -22,7 +22,8 @@ from lienthong.exchange.peer import OwnCertificate, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.signed import AnswerNotProven, RefusedByProvider
-from lienthong.node.prepare import local_keys, tls_files
+from lienthong.node.certificates import tls_files
+from lienthong.node.prepare import local_keys
 from lienthong.trust.keys import generate_es256
 from lienthong.trust.messages import FIELDS_COVERED_WHEN_PRESENT, REQUEST_FIELDS
 from lienthong.verify import verify_receipt

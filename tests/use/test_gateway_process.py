@@ -22,8 +22,8 @@ from lienthong.catalog.models import HttpSource, Service
 from lienthong.catalog.queries import store_service
 from lienthong.config import load_settings
 from lienthong.directory.models import ServiceId
+from lienthong.node.certificates import tls_files
 from lienthong.node.local import Local, open_local
-from lienthong.node.prepare import tls_files
 from lienthong.node.supervise import write_dsns
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.server import PostgresServer

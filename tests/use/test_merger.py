@@ -119,7 +119,7 @@ async def close(realm: Realm) -> None:
     """The old province's signed request, approved by both operators, known everywhere."""
     node = realm.nodes[OLD]
     wanted = {"day": datetime.now(UTC).date().isoformat(), "successor": NEW}
-    key = current_key(node.local.keyring, OLD)
+    key = current_key(node.local.settings, node.local.keyring, OLD, node.local.directory.snapshot())
     await realm.carry_out(request_change("close", MemberId(OLD), wanted, key, datetime.now(UTC)))
 
 

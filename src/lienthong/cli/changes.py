@@ -15,11 +15,15 @@ import typer
 from lienthong.cli.ceremony import PasswordOption, password_of
 from lienthong.cli.terminal import run, say, show_json
 from lienthong.cli.where import settings_for
+from lienthong.config import Settings
 from lienthong.directory import queries
 from lienthong.directory.changes import approve_change, submit
+from lienthong.directory.document import Snapshot
 from lienthong.directory.lifecycle import ChangeKind, approve, request_change
 from lienthong.directory.models import read_member_id
 from lienthong.i18n import T
+from lienthong.node.certificates import next_certificate
+from lienthong.node.local import KeptDirectory, NoDirectory
 from lienthong.node.prepare import current_key, identity_of, next_key
 from lienthong.node.supervise import read_dsns
 from lienthong.storage.keyring import Keyring
@@ -67,8 +71,21 @@ def key(out: Path, member: MemberOption, config: ConfigOption = None) -> None:
     lienthong directory change key key.json --member VN/GOV/H24
     """
     settings = settings_for(None, config)
-    made = next_key(Keyring(settings.data), member)
+    made = next_key(Keyring(settings.data), member, KeptDirectory(settings).snapshot())
     _write(out, "key", member, {"jwk": public_jwk(made), "node": settings.node}, config)
+
+
+@app.command()
+def certificate(out: Path, member: MemberOption, config: ConfigOption = None) -> None:
+    """On a member's node: make its next TLS certificate and write the signed request to have it listed.
+
+    The node shows it by itself two minutes after it is listed; until then, and for links that are open, the old one.
+
+    lienthong directory change certificate certificate.json --member VN/GOV/H24
+    """
+    settings = settings_for(None, config)
+    pem = next_certificate(settings, Keyring(settings.data), KeptDirectory(settings).snapshot())
+    _write(out, "certificate", member, {"node": settings.node, "certificate_pem": pem}, config)
 
 
 @app.command()
@@ -141,8 +158,16 @@ def pending(member: Annotated[str | None, typer.Option("--member")] = None, conf
     run(look())
 
 
+def _snapshot(settings: Settings) -> Snapshot | None:
+    """The directory as last verified; none on a node that has yet to join."""
+    try:
+        return KeptDirectory(settings).snapshot()
+    except NoDirectory:
+        return None
+
+
 def _write(out: Path, kind: ChangeKind, member: str, wanted: dict[str, object], config: Path | None) -> None:
     settings = settings_for(None, config)
-    key = current_key(Keyring(settings.data), member)
+    key = current_key(settings, Keyring(settings.data), member, _snapshot(settings))
     out.write_bytes(request_change(kind, read_member_id(member), wanted, key, datetime.now(UTC)))
     say(T("Written: {file}. Send it to the national node's operators."), file=str(out))

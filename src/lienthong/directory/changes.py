@@ -68,6 +68,8 @@ async def _carry_out(db: Connection, change: Change, wanted: Mapping[str, Any], 
             await _join(db, change.member, wanted["identity"], now)
         case "key":
             await _next_key(db, change.member, wanted["jwk"], NodeId(wanted["node"]), now)
+        case "certificate":
+            await register.add_certificate(db, NodeId(wanted["node"]), change.member, wanted["certificate_pem"])
         case "close":
             successor = read_member_id(wanted["successor"]) if wanted.get("successor") else None
             await register.close_member(db, change.member, successor, date.fromisoformat(wanted["day"]))

@@ -22,8 +22,8 @@ from lienthong.trust.documents import DocumentRefused, open_document, sign_docum
 from lienthong.trust.keys import PrivateKey, UnusableKey, key_id, public_from_jwk, public_jwk
 
 FORMAT: Final = "1"
-ChangeKind = Literal["join", "key", "close"]
-"""A new node with its members' keys; a next key; an end with or without a successor."""
+ChangeKind = Literal["join", "key", "certificate", "close"]
+"""A new node with its members' keys; a next key; a node's next TLS certificate; an end with or without a successor."""
 KINDS: Final[tuple[ChangeKind, ...]] = get_args(ChangeKind)
 State = Literal["requested", "approved-once", "active", "refused"]
 Deed = Literal["approve", "refuse"]

@@ -139,6 +139,21 @@ async def node_with_certificate(db: Connection, sha256: str) -> str | None:
     return rows[0]["id"] if rows else None
 
 
+async def nodes_of_operator(db: Connection, member: MemberId) -> list[str]:
+    """The ids of the nodes that ``member`` runs."""
+    return [row["id"] for row in await _rows(db, "SELECT id FROM node WHERE operator = %(member)s", member=member)]
+
+
+async def append_certificate(db: Connection, node_id: NodeId, sha256: str) -> None:
+    """Let a node show one more certificate; of those it had only the newest stays."""
+    await db.execute(
+        """
+        UPDATE node SET tls_sha256 = tls_sha256[cardinality(tls_sha256):] || %(sha256)s::text WHERE id = %(id)s
+        """,
+        {"id": node_id, "sha256": sha256},
+    )
+
+
 async def insert_member(db: Connection, member: Member) -> bool:
     """Write a new member without its keys; False when the id was ever given."""
     cursor = await db.execute(

@@ -6,9 +6,13 @@ and names its successor (R-04); a child's code extends its parent's (R-05); ever
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import date, datetime
 from typing import Final, cast
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 
 from lienthong.directory import queries
 from lienthong.directory.document import MemberClosed, UnknownMember
@@ -19,6 +23,7 @@ from lienthong.directory.models import (
     MemberId,
     MemberKey,
     Node,
+    NodeId,
     Purpose,
     Rule,
     System,
@@ -118,6 +123,23 @@ async def add_node(db: Connection, node: Node) -> None:
         if owner not in (None, node.id):
             raise _taken(certificate)
     await queries.replace_node(db, node)
+
+
+async def add_certificate(db: Connection, node_id: NodeId, member: MemberId, certificate_pem: str) -> None:
+    """Let a node of ``member`` show one more certificate; beside it only the one before stays."""
+    _check(node_id in await queries.nodes_of_operator(db, member), T("{field} is no node of the member."), "node")
+    try:
+        der = load_pem_x509_certificate(certificate_pem.encode()).public_bytes(Encoding.DER)
+    except ValueError:
+        raise RegistrationRefused(T("{field} is not a certificate in PEM."), field="certificate") from None
+    sha256 = hashlib.sha256(der).hexdigest()
+    owner = await queries.node_with_certificate(db, sha256)
+    if owner == node_id:
+        return
+    if owner is not None:
+        raise _taken(sha256)
+    await add_authority(db, certificate_pem)
+    await queries.append_certificate(db, node_id, sha256)
 
 
 async def set_witness_policy(db: Connection, policy: WitnessPolicy) -> None:

@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from lienthong.doctor.models import Fault
 from lienthong.doctor.patient import Patient
 from lienthong.i18n import T
+from lienthong.node.certificates import TLS_KEY, fingerprint
+from lienthong.node.certificates import shown as shown_file
 from lienthong.node.checks import SOON
-from lienthong.node.prepare import LOG_KEY, TLS_KEY, fingerprint
+from lienthong.node.prepare import LOG_KEY, key_names
 from lienthong.trust.keys import UnusableKey, key_id, private_from_pem, public_jwk
 
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -26,18 +28,23 @@ async def keys(patient: Patient) -> list[Fault]:
     if not patient.keys.is_dir():
         return []
     faults: list[Fault] = []
-    for name in (*patient.settings.members, TLS_KEY, LOG_KEY):
+    for name in (TLS_KEY, LOG_KEY):
         key = opened(patient, name)
         if isinstance(key, Fault):
             faults.append(key)
-        elif name in patient.settings.members and isinstance(key, ec.EllipticCurvePrivateKey):
-            faults += _listed(patient, name, key)
+    for member in patient.settings.members:
+        held = [opened(patient, name) for name in key_names(lambda name: _file(patient, name).exists(), member)]
+        faults += [key for key in held if isinstance(key, Fault)]
+        told = [_listed(patient, member, key) for key in held if isinstance(key, ec.EllipticCurvePrivateKey)]
+        # Any key that counts will do; the newest may still wait for the directory, the oldest have ended.
+        faults += next((found for found in reversed(told) if not found), told[-1] if told else [])
     return faults
 
 
 async def certificate(patient: Patient) -> list[Fault]:
     """The TLS certificate: there, in its term, of our key, listed."""
-    path = patient.keys / "node-tls.crt"
+    node = patient.snapshot.node(patient.settings.node) if patient.snapshot else None
+    path = shown_file(patient.keys, node.tls_sha256 if node else ())
     if not patient.keys.is_dir():
         return []
     try:
@@ -60,7 +67,7 @@ async def certificate(patient: Patient) -> list[Fault]:
             Fault(
                 "certificate-expired",
                 T("The node's TLS certificate ended on {day}: no peer accepts it."),
-                T("Make a new one and have the directory list it: lienthong node identity."),
+                T("Make a new one and have the directory list it: lienthong directory change certificate."),
                 {"day": day},
             )
         )
@@ -69,17 +76,16 @@ async def certificate(patient: Patient) -> list[Fault]:
             Fault(
                 "certificate-ends-soon",
                 T("The node's TLS certificate ends on {day}."),
-                T("Make a new one and have the directory list it: lienthong node identity."),
+                T("Make a new one and have the directory list it: lienthong directory change certificate."),
                 {"day": day},
                 grave=False,
             )
         )
-    key = opened(patient, TLS_KEY)
+    key = opened(patient, path.stem)
     if not isinstance(key, Fault) and _spki(key) != _spki_of(shown):
         faults.append(
             Fault("certificate-mismatch", T("The certificate does not belong to the key beside it."), RESTORE)
         )
-    node = patient.snapshot.node(patient.settings.node) if patient.snapshot else None
     if node is not None and fingerprint(path.read_text("ascii")) not in node.tls_sha256:
         faults.append(
             Fault(
@@ -93,7 +99,7 @@ async def certificate(patient: Patient) -> list[Fault]:
 
 def opened(patient: Patient, name: str) -> Key | Fault:
     """The key called ``name``, or what keeps it from being used; nothing is made that is not there."""
-    path = patient.keys / (name.replace("/", "-") + ".pem")
+    path = _file(patient, name)
     password = patient.settings.data / "secrets" / "key-password"
     try:
         content, secret = path.read_bytes(), bytes.fromhex(password.read_text("ascii")).hex().encode()
@@ -118,6 +124,10 @@ def opened(patient: Patient, name: str) -> Key | Fault:
             T("Key and password were restored from different backups: restore both from one."),
             {"file": str(path), "password": str(password)},
         )
+
+
+def _file(patient: Patient, name: str) -> Path:
+    return patient.keys / (name.replace("/", "-") + ".pem")
 
 
 def _listed(patient: Patient, member: str, key: ec.EllipticCurvePrivateKey) -> list[Fault]:

@@ -260,7 +260,8 @@ class PeerLink:
         signed, nonce = sent[-1]
 
         def prove(status: int, fields: Mapping[str, str], body_digest: str) -> Verified:
-            return proven_fields(status, fields, body_digest, signed, nonce, provider, snapshot)
+            # By the directory as it is now: the provider may have changed its key since the message left.
+            return proven_fields(status, fields, body_digest, signed, nonce, provider, self._snapshot())
 
         if isinstance(answer, Flow):
             try:

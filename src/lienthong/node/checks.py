@@ -14,9 +14,10 @@ from lienthong.directory.models import MemberId
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.monitoring import queries
+from lienthong.node.certificates import fingerprint, shown
 from lienthong.node.finding import Check, Look, fine
 from lienthong.node.local import Local
-from lienthong.node.prepare import fingerprint, local_keys, renew_keys
+from lienthong.node.prepare import local_keys, renew_keys
 from lienthong.node.witnesschecks import forks, recovery, timestamps, witnesses
 
 STALE_DIRECTORY: Final = timedelta(minutes=10)
@@ -26,6 +27,7 @@ LITTLE_BYTES: Final = 1024**3
 NOTHING_BYTES: Final = 64 * 1024**2
 LAG: Final = timedelta(seconds=30)
 CERTIFICATE_FILE: Final = "keys/node-tls.crt"
+RENEW: Final = T("Make a new one and have the directory list it: lienthong directory change certificate.")
 MEND_DATABASE: Final = T("See that the server runs and has free connections.")
 
 
@@ -113,13 +115,13 @@ async def sequencer(local: Local) -> Check:
 
 async def certificate(local: Local) -> Check:
     """The node's TLS certificate: its term, and whether the directory knows it."""
-    pem = await asyncio.to_thread((local.settings.data / CERTIFICATE_FILE).read_text, "ascii")
+    pem = await asyncio.to_thread(shown(local.settings.data / "keys", _own_node(local) or ()).read_text, "ascii")
     ends = x509.load_pem_x509_certificate(pem.encode("ascii")).not_valid_after_utc
     day, now = ends.date().isoformat(), datetime.now(UTC)
     if now >= ends:
         return Check(
             "certificate", "failed", "expired", T("The node's TLS certificate ended on {day}: no peer accepts it."),
-            T("Make a new one and have the directory list it: lienthong node identity."), {"day": day},
+            RENEW, {"day": day},
         )  # fmt: skip
     node = _own_node(local)
     if node is not None and fingerprint(pem) not in node:
@@ -131,7 +133,7 @@ async def certificate(local: Local) -> Check:
     if now + SOON >= ends:
         return Check(
             "certificate", "degraded", "ends-soon", T("The node's TLS certificate ends on {day}."),
-            T("Make a new one and have the directory list it: lienthong node identity."), {"day": day},
+            RENEW, {"day": day},
         )  # fmt: skip
     return fine("certificate")
 

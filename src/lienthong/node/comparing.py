@@ -15,11 +15,12 @@ from lienthong.access.reconcile.observe import Observed
 from lienthong.directory.models import MemberId
 from lienthong.errors import Problem
 from lienthong.exchange.client import HttpClient
-from lienthong.exchange.peer import OwnCertificate, PeerOrigins
+from lienthong.exchange.peer import PeerOrigins
 from lienthong.exchange.signed import LocalKey, PeerLink
+from lienthong.node.certificates import CertificateChoice
 from lienthong.node.halves import HalvesLink
 from lienthong.node.local import Local, NoDirectory
-from lienthong.node.prepare import local_keys, renew_keys, tls_files
+from lienthong.node.prepare import local_keys, renew_keys
 
 log = structlog.get_logger("lienthong.jobs")
 EVERY_S: Final = 5.0
@@ -57,13 +58,13 @@ async def _open_link(local: Local) -> AsyncGenerator[HalvesLink]:
     """Signed messages to other nodes, under the certificates that the directory lists at each moment."""
     while not _has_directory(local):  # noqa: ASYNC110 - the kept file tells nobody when it appears
         await asyncio.sleep(EVERY_S / 10)
-    file, key, password = tls_files(local.settings, local.keyring)
-    own = OwnCertificate(file, key, password)
+    choice = CertificateChoice(local.settings, local.keyring)
+    own = choice.own(local.directory.snapshot())
     client = HttpClient()
     listed = local.directory.snapshot().contents.authorities
     origins = PeerOrigins(own, listed)
     keys = local_keys(local.settings, local.keyring)
-    renewing = asyncio.create_task(_renew(local, origins, own, keys))
+    renewing = asyncio.create_task(_renew(local, origins, choice, keys))
     try:
         yield HalvesLink(local, PeerLink(client, local.directory.snapshot, keys, origins))
     finally:
@@ -72,16 +73,16 @@ async def _open_link(local: Local) -> AsyncGenerator[HalvesLink]:
         await client.close()
 
 
-async def _renew(local: Local, origins: PeerOrigins, own: OwnCertificate, keys: dict[MemberId, LocalKey]) -> None:
-    listed = local.directory.snapshot().contents.authorities
+async def _renew(local: Local, origins: PeerOrigins, choice: CertificateChoice, keys: dict[MemberId, LocalKey]) -> None:
+    last = None
     while True:
         local.directory.look()
         snapshot = local.directory.snapshot()
         renew_keys(keys, local.settings, local.keyring, snapshot, datetime.now(UTC))
-        now = snapshot.contents.authorities
-        if now != listed:
-            listed = now
-            origins.renew(own, listed)
+        trust = (choice.own(snapshot), snapshot.contents.authorities)
+        if trust != last:
+            last = trust
+            origins.renew(*trust)
         await asyncio.sleep(EVERY_S / 5)
 
 

@@ -28,11 +28,12 @@ from lienthong.config import Settings
 from lienthong.directory.models import MemberId, SystemId
 from lienthong.errors import Problem, Side
 from lienthong.exchange.client import HttpClient
-from lienthong.exchange.peer import OwnCertificate, PeerOrigins
+from lienthong.exchange.peer import PeerOrigins
 from lienthong.exchange.signed import Incoming, LocalKey, Message, PeerLink, RefusedByProvider, body_object
 from lienthong.i18n import T
+from lienthong.node.certificates import CertificateChoice
 from lienthong.node.local import KeptDirectory
-from lienthong.node.prepare import local_keys, renew_keys, tls_files
+from lienthong.node.prepare import local_keys, renew_keys
 from lienthong.storage.keyring import Keyring
 from lienthong.storage.pool import Pool, open_pool
 
@@ -184,8 +185,7 @@ async def open_desk(settings: Settings, dsn: str) -> AsyncGenerator[Desk]:
     """The desk of a node for one command: ``dsn`` is an account of the node's database."""
     keyring = Keyring(settings.data)
     directory = KeptDirectory(settings)
-    file, key, password = tls_files(settings, keyring)
-    own = OwnCertificate(file, key, password)
+    own = CertificateChoice(settings, keyring).own(directory.snapshot())
     keys = local_keys(settings, keyring)
     renew_keys(keys, settings, keyring, directory.snapshot(), datetime.now(UTC))
     client = HttpClient()

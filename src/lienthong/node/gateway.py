@@ -43,6 +43,7 @@ from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import LocalKey
+from lienthong.node.certificates import AHEAD_S, CertificateChoice
 from lienthong.node.desk import Desk
 from lienthong.node.eventdesk import EventCounter, EventOffice
 from lienthong.node.halves import HalvesDesk
@@ -52,7 +53,7 @@ from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
 from lienthong.node.observing import Observer, TimedLink, names_of, timed_backend, tracing
 from lienthong.node.ownpages import open_pages, own_pages, own_receipt
-from lienthong.node.prepare import local_keys, renew_keys, tls_files
+from lienthong.node.prepare import local_keys, renew_keys
 from lienthong.node.profiles import ProfileOffice, ask_profile
 from lienthong.node.questions import Question, Questions, Subqueries, answer_json
 from lienthong.node.supervise import sandbox_socket
@@ -75,7 +76,8 @@ STREAM_ABOVE_BYTES = 1024 * 1024
 class Gateway:
     """Both listeners of a node; ``start`` opens them, ``stop`` drains them."""
 
-    def __init__(self, local: Local) -> None:
+    def __init__(self, local: Local, *, certificate_ahead_s: float = AHEAD_S) -> None:
+        """``certificate_ahead_s``: how long the directory has listed a certificate of ours before it is shown."""
         self.local = local
         self._settings: Settings = local.settings
         self._commit = GroupCommit(local.dsns.log, "record", COLUMNS)
@@ -93,11 +95,10 @@ class Gateway:
         self._leases: Leases | None = None
         self._observer: Observer | None = None
         self._keys: dict[MemberId, LocalKey] = {}
-        file, key, password = tls_files(local.settings, local.keyring)
-        self._own = OwnCertificate(file, key, password)
-        self._trust = PeerTrust(self._own, ())
-        self._origins = PeerOrigins(self._own, ())
-        self._trusted: tuple[str, ...] = ()
+        self._choice = CertificateChoice(local.settings, local.keyring, certificate_ahead_s)
+        own = self._choice.own(None)
+        self._trust, self._origins = PeerTrust(own, ()), PeerOrigins(own, ())
+        self._trusted: tuple[OwnCertificate, tuple[str, ...]] = (own, ())
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -111,6 +112,7 @@ class Gateway:
         await self._live.start()
         self.renew()
         parts = self._parts()
+        self.renew()
         self._descriptions = descriptions = Descriptions(parts.link)
         provider, consumer = Provider(parts), Consumer(parts, descriptions.at_hand)
         questions = Questions(parts, consumer, self._sandbox, Planner(self._sandbox), descriptions)
@@ -268,11 +270,11 @@ class Gateway:
         with contextlib.suppress(NoDirectory):
             snapshot = self.local.directory.snapshot()
             renew_keys(self._keys, self._settings, self.local.keyring, snapshot, datetime.now(UTC))
-            listed = snapshot.contents.authorities
-            if listed != self._trusted:
-                self._trusted = listed
-                self._trust.renew(self._own, listed)
-                self._origins.renew(self._own, listed)
+            trusted = (self._choice.own(snapshot), snapshot.contents.authorities)
+            if trusted != self._trusted:
+                self._trusted = trusted
+                self._trust.renew(*trusted)
+                self._origins.renew(*trusted)
 
 
 async def run_gateway(settings: Settings, stopping: asyncio.Event) -> None:

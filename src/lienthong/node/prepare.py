@@ -1,35 +1,29 @@
-"""Before a node serves: its keys, its TLS certificate, its database; and what it tells the directory of itself.
+"""Before a node serves: its keys, and what it tells the directory of itself.
 
 Everything here can be done again without harm: what exists is kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.exchange.signed import LocalKey
+from lienthong.node.certificates import fingerprint, newest_certificate
 from lienthong.storage.keyring import Keyring
 from lienthong.trust.cosign import CosignerKey
 from lienthong.trust.keys import key_id, public_jwk
 from lienthong.trust.note import VerifierKey
 
-CERTIFICATE_DAYS = 365
-TLS_KEY = "node-tls"
+SETTLE = timedelta(seconds=10)
+"""How long a key has counted before it signs: twice what two clocks may differ by."""
 LOG_KEY = "log"
 WITNESS_KEY = "witness"
 DIRECTORY_KEY = "directory"
@@ -56,11 +50,11 @@ class NodeIdentity:
 
 def identity_of(settings: Settings, keyring: Keyring) -> NodeIdentity:
     """The node's identity; keys and certificate are made on first use."""
-    pem = certificate(settings, keyring)
+    pem = newest_certificate(settings, keyring)
     origin = log_origin(settings)
     return NodeIdentity(
         node=settings.node,
-        members={member: public_jwk(keyring.es256(member)) for member in settings.members},
+        members={member: public_jwk(_held(keyring, MemberId(member))[-1].key) for member in settings.members},
         peer_url=settings.peer_url,
         public_url=settings.public_url,
         certificate_pem=pem,
@@ -87,90 +81,68 @@ def witness_name(settings: Settings) -> str:
 
 
 def local_keys(settings: Settings, keyring: Keyring) -> dict[MemberId, LocalKey]:
-    """The signing keys of the members this node acts for."""
-    keys: dict[MemberId, LocalKey] = {}
-    for member in settings.members:
-        key = keyring.es256(member)
-        jwk = public_jwk(key)
-        keys[MemberId(member)] = LocalKey(MemberId(member), key, key_id(jwk), jwk)
-    return keys
+    """The first signing keys of the members this node acts for; ``renew_keys`` puts the present ones in their place."""
+    return {MemberId(member): _local(MemberId(member), keyring.es256(member)) for member in settings.members}
 
 
 def renew_keys(
     keys: dict[MemberId, LocalKey], settings: Settings, keyring: Keyring, snapshot: Snapshot, now: datetime
 ) -> None:
-    """Sign with each member's next key from the moment the directory lets it count; the old one stays on disk."""
+    """Sign for each member with the newest key that the directory lets count, for so long that all clocks say so.
+
+    The keys of before stay on disk; one that ended or was revoked gives way at once to any other that counts.
+    """
     for name in settings.members:
         member = MemberId(name)
-        if member not in keys or not keyring.has(_next_name(member)):
+        if member not in keys:
             continue
-        key = keyring.es256(_next_name(member))
-        jwk = public_jwk(key)
-        if keys[member].keyid != key_id(jwk) and snapshot.signing_key(key_id(jwk), now) is not None:
-            keys[member] = LocalKey(member, key, key_id(jwk), jwk)
+        counting = [local for local in _held(keyring, member) if snapshot.signing_key(local.keyid, now) is not None]
+        settled = [local for local in counting if snapshot.signing_key(local.keyid, now - SETTLE) is not None]
+        if counting:
+            keys[member] = (settled or counting)[-1]
 
 
-def next_key(keyring: Keyring, member: str) -> EllipticCurvePrivateKey:
-    """The member's next key; made on first use, and not used before the directory lists it."""
-    return keyring.es256(_next_name(member))
+def next_key(keyring: Keyring, member: str, snapshot: Snapshot) -> EllipticCurvePrivateKey:
+    """The key that the member is to have listed next; not used before the directory lets it count.
+
+    The newest one while the directory does not know it, so that asking twice asks for the same; else a new one.
+    """
+    held = _held(keyring, MemberId(member))
+    if len(held) > 1 and snapshot.key(held[-1].keyid) is None:
+        return held[-1].key
+    return keyring.es256(_name(member, len(held) + 1))
 
 
-def current_key(keyring: Keyring, member: str) -> EllipticCurvePrivateKey:
-    """The key that the member has signed with so far."""
-    return keyring.es256(member)
+def current_key(
+    settings: Settings, keyring: Keyring, member: str, snapshot: Snapshot | None
+) -> EllipticCurvePrivateKey:
+    """The key that the member signs with today; without a directory, its newest."""
+    if snapshot is None:
+        return _held(keyring, MemberId(member))[-1].key
+    keys = local_keys(settings, keyring)
+    renew_keys(keys, settings, keyring, snapshot, datetime.now(UTC))
+    return keys[MemberId(member)].key
 
 
-def _next_name(member: str) -> str:
-    return f"{member}+next"
+def key_names(has: Callable[[str], bool], member: str) -> list[str]:
+    """The names of the member's keys on this node, the oldest first; ``has`` says whether there is one so called."""
+    names = [member]
+    while has(name := _name(member, len(names) + 1)):
+        names.append(name)
+    return names
 
 
-def certificate(settings: Settings, keyring: Keyring) -> str:
-    """PEM of the node's TLS certificate for the peer listener; self-signed, pinned through the directory."""
-    path = settings.data / "keys" / "node-tls.crt"
-    if path.exists():
-        return path.read_text("ascii")
-    key = keyring.es256(TLS_KEY)
-    host = urlsplit(settings.peer_url).hostname or "localhost"
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, settings.node)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM).decode("ascii")
-    path.write_text(pem, "ascii")
-    return pem
+def _held(keyring: Keyring, member: MemberId) -> list[LocalKey]:
+    """The member's keys on this node, the oldest first."""
+    keyring.es256(member)  # made on first use
+    return [_local(member, keyring.es256(name)) for name in key_names(keyring.has, member)]
 
 
-def tls_files(settings: Settings, keyring: Keyring) -> tuple[Path, Path, str]:
-    """Certificate file, encrypted key file and its password, as ``SSLContext.load_cert_chain`` takes them."""
-    certificate(settings, keyring)
-    return (
-        settings.data / "keys" / "node-tls.crt",
-        settings.data / "keys" / f"{TLS_KEY}.pem",
-        keyring.secret("key-password").hex(),
-    )
+def _local(member: MemberId, key: EllipticCurvePrivateKey) -> LocalKey:
+    jwk = public_jwk(key)
+    return LocalKey(member, key, key_id(jwk), jwk)
 
 
-def fingerprint(pem: str) -> str:
-    """SHA-256 of a certificate's DER, lower-case hexadecimal."""
-    der = x509.load_pem_x509_certificate(pem.encode("ascii")).public_bytes(serialization.Encoding.DER)
-    return hashlib.sha256(der).hexdigest()
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
+def _name(member: str, generation: int) -> str:
+    """How the keyring calls a member's first, second (as before there were more), third key and so on."""
+    return f"{member}+next" if generation == 2 else f"{member}+{generation}"

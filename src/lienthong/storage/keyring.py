@@ -23,6 +23,7 @@ class Keyring:
         self._secrets = folder / "secrets"
         for path in (self._keys, self._secrets):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._opened: dict[str, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey] = {}
         self._password = self.secret("key-password").hex().encode("ascii")
 
     def secret(self, name: str, size: int = 32) -> bytes:
@@ -62,10 +63,13 @@ class Keyring:
         return self._keys / (name.replace("/", "-") + ".pem")
 
     def _load(self, name: str) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None:
+        """The key called ``name``; a file once written never changes, and opening one takes milliseconds."""
         path = self._file(name)
-        if not path.exists():
-            return None
-        return private_from_pem(path.read_bytes(), self._password)
+        if name not in self._opened:
+            if not path.exists():
+                return None
+            self._opened[name] = private_from_pem(path.read_bytes(), self._password)
+        return self._opened[name]
 
     def _save(self, name: str, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
         _write_once(self._file(name), private_to_pem(key, self._password))
