@@ -21,6 +21,7 @@ CONFIG_VARIABLE = "LIENTHONG_CONFIG"
 DATABASE_VARIABLE = "LIENTHONG_DATABASE"
 
 ClientAuth = Literal["none", "token"]
+Audience = Literal["citizens", "staff"]
 
 
 class BadConfiguration(Problem):
@@ -44,6 +45,28 @@ class Client:
     """Hexadecimal SHA-256 of the bearer token; only with ``token``."""
     default_purpose: str | None = None
     """Purpose code taken when a call names none and several would be possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """An OpenID Connect provider that people sign in with; its client secret lies in ``data/secrets/oidc-<name>``."""
+
+    name: str
+    """Stands in addresses: letters a to z, digits, hyphens."""
+    issuer: str
+    """Its issuer identifier, from which its description is read."""
+    client_id: str
+    """What it calls this node."""
+    title: str = ""
+    """What people call it; empty: its name."""
+    audience: Audience = "citizens"
+    """``citizens``: whoever it vouches for; ``staff``: only persons added with ``account add --provider``."""
+    levels: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Its levels of assurance (``acr``) to ours: 1 one factor, 2 two factors, 3 rests on a person's presence."""
+    ask_levels: str = ""
+    """Sent as ``acr_values``."""
+    least: int = 1
+    """Who is vouched for with less is not let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +107,16 @@ class Settings:
     """Where the signed directory is fetched."""
     directory_anchor: Path | None = None
     """File with the public JWK that signs the directory, received out of band."""
+    pkcs11_module: str = ""
+    """PKCS#11 library of a token in which the members' keys lie, for example of an HSM; empty: files in ``data/keys``."""
+    pkcs11_token: str = ""
+    """Label of that token."""
+    pkcs11_pin_file: Path | None = None
+    """File with the token's PIN, readable by the node's account alone."""
     clients: tuple[Client, ...] = ()
     """The owner's systems that may call."""
+    identity_providers: tuple[IdentityProvider, ...] = ()
+    """With whom people sign in, see ``docs/operating.md``; empty: local accounts of staff alone."""
     error_style: Literal["camel", "snake"] = "camel"
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
@@ -172,7 +203,7 @@ def settings_from(table: Mapping[str, object], source: Path) -> Settings:
 
 
 def _converted(name: str, value: object, source: Path) -> object:
-    if name in ("data", "directory_anchor", "tsa_roots", "emblem"):
+    if name in ("data", "directory_anchor", "pkcs11_pin_file", "tsa_roots", "emblem"):
         path = Path(str(value))
         return path if path.is_absolute() else (source.parent / path).resolve()
     if name == "members":
@@ -181,9 +212,10 @@ def _converted(name: str, value: object, source: Path) -> object:
                 T("{file}: {key} must be of type {type}."), file=str(source), key=name, type="list of texts"
             )
         return tuple(cast("list[str]", value))
-    if name == "clients":
+    if name in ("clients", "identity_providers"):
+        kind = Client if name == "clients" else IdentityProvider
         try:
-            return tuple(Client(**entry) for entry in cast("list[dict[str, Any]]", value))  # Any: checked by the call
+            return tuple(kind(**entry) for entry in cast("list[dict[str, Any]]", value))  # Any: checked by the call
         except TypeError as wrong:
             raise BadConfiguration(T("{file}: {key} is not understood: {why}"), file=str(source), key=name,
                                    why=str(wrong)) from wrong  # fmt: skip

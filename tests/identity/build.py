@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from lienthong.identity.approvals import Approvals
@@ -37,8 +40,15 @@ async def a_person(
     for role in roles:
         await give_role(db, person, role, national=True, by=None, now=NOW)
     if password:
-        await put_password(db, person.id, await encoded(password), NOW)
+        await put_password(db, person.id, _encoded(password), NOW)
     return await person_of(db, person.id, member)
+
+
+@cache
+def _encoded(password: str) -> str:
+    """A hash takes a tenth of a second: once for all tests."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, encoded(password)).result()
 
 
 def acting(person: Person, assurance: Assurance = Assurance.TWO_FACTORS) -> Actor:

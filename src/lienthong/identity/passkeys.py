@@ -102,12 +102,12 @@ async def register(
             expected_origin=entrance.origin,
         )
     except (WebAuthnException, ValueError) as wrong:
-        raise _refused() from wrong
+        raise refused() from wrong
     key = Passkey(
         made.credential_id, person.id, made.credential_public_key, made.sign_count, label[:LONGEST_LABEL] or "1", now
     )
     if not await queries.insert_passkey(db, key):
-        raise _refused()
+        raise refused()
     await put_down(db, by, "passkey.added", person.id, {"passkey": key.id.hex()[:16]}, now=now)
     return key
 
@@ -127,9 +127,9 @@ async def check(
     try:
         key = await queries.passkey_by_id(db, base64url_to_bytes(str(json.loads(answer)["id"])))
     except (ValueError, KeyError, TypeError) as wrong:
-        raise _refused() from wrong
+        raise refused() from wrong
     if key is None or (after_password is not None and key.person != after_password):
-        raise _refused()
+        raise refused()
     try:
         done = webauthn.verify_authentication_response(
             credential=answer,
@@ -141,10 +141,10 @@ async def check(
             require_user_verification=after_password is None,
         )
     except (WebAuthnException, ValueError) as wrong:
-        raise _refused() from wrong
+        raise refused() from wrong
     person = await queries.person_by_id(db, key.person)
     if person is None or person.state != "active":
-        raise _refused()
+        raise refused()
     await queries.note_passkey_used(db, key.id, done.new_sign_count, now)
     return person
 
@@ -157,14 +157,14 @@ async def _challenge_in(db: Connection, entrance: Entrance, answer: str, deed: s
         client = json.loads(base64url_to_bytes(json.loads(answer)["response"]["clientDataJSON"]))
         answered = base64url_to_bytes(client["challenge"])
     except (ValueError, KeyError, TypeError) as wrong:
-        raise _refused() from wrong
+        raise refused() from wrong
     head, proof = answered[: _RANDOM + _STAMP], answered[_RANDOM + _STAMP :]
     age_s = now.timestamp() - int.from_bytes(head[_RANDOM:], "big")
     ours = hmac.compare_digest(proof, _proof(entrance, deed, head))
     if not ours or not -5 <= age_s <= ATTEMPT.total_seconds():
-        raise _refused()
+        raise refused()
     if not await put_once(db, digest("challenge" + answered.hex()), now + ATTEMPT):
-        raise _refused()
+        raise refused()
     return answered
 
 
@@ -172,7 +172,8 @@ def _proof(entrance: Entrance, deed: str, head: bytes) -> bytes:
     return hmac.new(entrance.key, b"passkey\x00" + deed.encode() + b"\x00" + head, hashlib.sha256).digest()
 
 
-def _refused() -> PasskeyRefused:
+def refused() -> PasskeyRefused:
+    """The one answer to whatever did not fit."""
     return PasskeyRefused(
         T("This passkey did not open the account."),
         mend=T("Load the page again and try once more, or use another one."),

@@ -18,12 +18,15 @@ from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
+from lienthong.identity.http import identity_routes
+from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
 from lienthong.node.opendata import OpenTables, open_routes
 from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
+from lienthong.node.publishdesk import NodePublishDesk
 from lienthong.node.rooms import Rooms, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
@@ -31,12 +34,14 @@ from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.app import create_portal
 from lienthong.portal.figures import figure_pages
+from lienthong.portal.identity import identity_pages
 from lienthong.portal.journal import journal_pages
 from lienthong.portal.legal import legal_pages
 from lienthong.portal.live import live_pages
 from lienthong.portal.members import member_pages
 from lienthong.portal.nodes import node_pages
 from lienthong.portal.pictures import picture_pages
+from lienthong.portal.publishing import publishing_pages
 from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.portal.services import service_pages
 from lienthong.portal.shell import Shell
@@ -82,7 +87,8 @@ class PublicWeb:
             self._sources, Restrictor(sandbox), asyncio.Semaphore(1),
         )  # fmt: skip
         rooms = Rooms(local, self._pages)
-        shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"))
+        self._entrance = entrance_of(local)
+        shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory),
@@ -95,9 +101,14 @@ class PublicWeb:
             legal_pages(),
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
+            identity_pages(self._entrance),
+            publishing_pages(
+                NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
+            ),
         )  # fmt: skip
         self._closer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
+        self._tidier: asyncio.Task[None] | None = None
         self.app = Starlette(
             routes=[
                 *public_routes(local),
@@ -106,9 +117,11 @@ class PublicWeb:
                 *witness_routes(local.pool, witness_of(local)),
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
+                *identity_routes(self._entrance),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )
+        guard_pages(self.app, shell, self._entrance)
         install(self.app, error_page=shell.error_page)
 
     async def start(self) -> None:
@@ -117,10 +130,11 @@ class PublicWeb:
         await self._live.start()
         self._closer = asyncio.create_task(self._close_readings())
         self._teller = asyncio.create_task(tell_process(self.local, "web"))
+        self._tidier = asyncio.create_task(keep_tidy(self._entrance))
 
     async def stop(self) -> None:
         """Close what is open."""
-        tasks = [task for task in (self._closer, self._teller) if task]
+        tasks = [task for task in (self._closer, self._teller, self._tidier) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
