@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Role
 from lienthong.identity.queries import acts_of
@@ -28,6 +27,7 @@ from lienthong.tables.sandbox import Sandbox
 from lienthong.web import install
 from tests.directory.build import a_snapshot, a_system
 from tests.portal import sample
+from tests.portal.signed import SignedIn
 from tests.tables.conftest import sandbox, sandbox_socket  # noqa: F401 - fixtures
 from tests.tables.people import in_postgres, people
 
@@ -71,17 +71,6 @@ class Desk:
             "table": "dancu.citizen",
         }
         return await self.send("/work/publish", await self.open("/work/publish"), None, **(told | typed))
-
-
-class SignedIn:
-    """The layer of sign-in, commanded by the test."""
-
-    def __init__(self, app: ASGIApp, signed_in: list[Actor]) -> None:
-        self.app, self.signed_in = app, signed_in
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["actor"] = self.signed_in[-1]
-        await self.app(scope, receive, send)
 
 
 @asynccontextmanager

@@ -10,7 +10,9 @@ from typing import Final, Literal, cast
 
 import orjson
 
+from lienthong.access.log import LogFiles
 from lienthong.access.queries import Entry
+from lienthong.access.shards import shard_name
 from lienthong.agreements.models import Permission, RowCondition
 from lienthong.node.facts import SignedAgreement
 from lienthong.node.gathered import Gathered, plain_digest
@@ -41,7 +43,7 @@ def agreement_page(gathered: Gathered, signed: SignedAgreement, standing: Standi
         line=agreement_line(gathered, signed),
         state="TERMINATED" if ended else "AGREED" if standing == "not-yet" else "FINALIZED",
         legal_basis=terms.legal_basis,
-        permissions=tuple(_permission(gathered, terms.target, permission) for permission in terms.permissions),
+        permissions=tuple(permission_view(gathered, terms.target, permission) for permission in terms.permissions),
         obligations=tuple((obligation.kind, obligation.period) for obligation in terms.obligations),
         prohibitions=tuple(dict.fromkeys(prohibition.action for prohibition in terms.prohibitions)),
         clauses=terms.clauses,
@@ -60,7 +62,8 @@ def agreement_page(gathered: Gathered, signed: SignedAgreement, standing: Standi
     )
 
 
-def _permission(gathered: Gathered, target: str, permission: Permission) -> PermissionView:
+def permission_view(gathered: Gathered, target: str, permission: Permission) -> PermissionView:
+    """One permission in words: every field of the published schema, granted or not."""
     return PermissionView(
         ways=permission.ways,
         systems=tuple(permission.systems),
@@ -184,9 +187,13 @@ def entry_of_leaf(leaf: bytes, named: bytes, index: int | None) -> Entry:
     )
 
 
-def checkpoint_view(origin: str, key: str, size: int, root: bytes, at: datetime) -> CheckpointView:
-    """Our own checkpoint."""
-    return CheckpointView(origin, size, base64.b64encode(root).decode("ascii"), at, "/log/checkpoint", key)
+def checkpoint_view(log: LogFiles, note: bytes, at: datetime) -> CheckpointView:
+    """Our own checkpoint, signed at ``at``."""
+    head, shard = log.opened(note), log.of_note(note)
+    name = shard_name(log.origin, head.origin)
+    url = f"/log/{name}/checkpoint" if name else "/log/checkpoint"
+    root = base64.b64encode(head.root).decode("ascii")
+    return CheckpointView(head.origin, head.size, root, at, url, shard.verifier_key)
 
 
 def _peer_receipt(gathered: Gathered, entry: Entry, peer_record: object) -> str | None:

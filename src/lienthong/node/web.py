@@ -19,6 +19,7 @@ from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
+from lienthong.node.agreeing import NodeAgreementDesk
 from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
@@ -32,6 +33,7 @@ from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
+from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
@@ -102,6 +104,7 @@ class PublicWeb:
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
             identity_pages(self._entrance),
+            agreeing_pages(NodeAgreementDesk(local, self._pages)),
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
             ),
