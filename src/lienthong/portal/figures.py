@@ -20,6 +20,8 @@ from lienthong.web import page_language
 
 TITLES: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "members": T("members of the data space"),
+        "nodes": T("nodes in the directory"),
         "records": T("uses of data on record at this node"),
         "refused": T("of them refused"),
         "agreements": T("agreements in force"),

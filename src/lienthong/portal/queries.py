@@ -40,6 +40,11 @@ async def forget_forms(db: AsyncConnection[Any]) -> None:
 
 FIGURES: Final[Mapping[str, tuple[str, LiteralString]]] = MappingProxyType(
     {
+        "members": (
+            "stat_member",
+            "SELECT coalesce(sum(members), 0)::bigint FROM stat_member WHERE state = 'active'",
+        ),
+        "nodes": ("stat_node", "SELECT coalesce(sum(nodes), 0)::bigint FROM stat_node"),
         "records": ("stat_record", "SELECT coalesce(sum(records), 0)::bigint FROM stat_record"),
         "refused": (
             "stat_record",
@@ -51,6 +56,8 @@ FIGURES: Final[Mapping[str, tuple[str, LiteralString]]] = MappingProxyType(
     }
 )
 """Key of a figure -> the view it stands on and the question that gives it."""
+NATIONAL_FIGURES: Final = frozenset(("members", "nodes"))
+"""Told by the national node alone: no other database holds the directory."""
 
 
 @dataclass(frozen=True, slots=True)

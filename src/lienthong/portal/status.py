@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Literal
 
 from starlette.requests import Request
@@ -16,6 +17,25 @@ from lienthong.portal.shell import Pages, Section, Shell, both
 from lienthong.web import answer_language, page_language
 
 TITLE: Final = T("Status")
+PARTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "database": T("Database"),
+        "disk": T("Disk"),
+        "directory": T("Directory"),
+        "sequencer": T("Ordering of the log"),
+        "certificate": T("Certificate"),
+        "keys": T("Keys"),
+        "recovery": T("Recovery mode"),
+        "witnesses": T("Witnesses"),
+        "forks": T("Proofs of forks"),
+        "timestamps": T("Time stamps"),
+        "jobs": T("Background jobs"),
+        "peers": T("Other nodes"),
+        "clock": T("Clock"),
+        "sandbox": T("Sandbox"),
+        "queues": T("Queues"),
+    }
+)
 WORDS: Final = {"ok": T("Everything works."), "degraded": T("It works; somebody has to look at something."),
                 "not-ready": T("It can not serve now.")}  # fmt: skip
 
@@ -61,7 +81,7 @@ def status_pages(read: Callable[[], Awaitable[StatusPage]]) -> Callable[[Shell],
     def join(shell: Shell) -> Pages:
         async def page(request: Request) -> Response:
             title = translate(TITLE, page_language(request))
-            return shell.page(request, "status.html", title=title, status_page=await read(), told=WORDS)
+            return shell.page(request, "status.html", title=title, status_page=await read(), told=WORDS, names=PARTS)
 
         routes = (*both("/status", page), Route("/v1/status", told, methods=["GET"]))
         return Pages(routes, (Section("/status", TITLE),))

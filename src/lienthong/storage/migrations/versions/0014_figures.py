@@ -39,6 +39,17 @@ SELECT service, way, sum(uses)::bigint AS uses, sum(bytes)::bigint AS bytes
   FROM open_use
  GROUP BY service, way;
 
+-- On the national node: who is in the directory, and through how many nodes.
+CREATE VIEW stat_member AS
+SELECT kind, state, count(*) AS members
+  FROM member
+ GROUP BY kind, state;
+
+CREATE VIEW stat_node AS
+SELECT platform, security_level, count(*) AS nodes
+  FROM node
+ GROUP BY platform, security_level;
+
 -- The newest records by hour, and between which members: the pictures.
 CREATE VIEW stat_hour AS
 SELECT date_trunc('hour', at) AS hour, way, outcome, count(*) AS records
@@ -57,5 +68,5 @@ SELECT array_to_string((string_to_array(consumer, '/'))[1:3], '/') AS consumer, 
 def upgrade() -> None:
     """Create the views."""
     op.execute(VIEWS)
-    for view in ("stat_record", "stat_service", "stat_agreement", "stat_open_use", "stat_hour", "stat_pair"):
-        grant(op, view, app="SELECT")
+    for name in ("record", "service", "agreement", "open_use", "member", "node", "hour", "pair"):
+        grant(op, f"stat_{name}", app="SELECT")

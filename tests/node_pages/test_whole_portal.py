@@ -1,0 +1,253 @@
+"""The portal as it is composed for real: every page of its routing table, and what the public rooms say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import aiohttp
+import orjson
+import psycopg
+import pytest
+import pytest_asyncio
+
+from lienthong.storage.server import PostgresServer
+from tests.node_pages.addresses import EXAMPLES, addresses_of, pages_of, without_example
+from tests.node_pages.country import NODES, Site, open_country
+from tests.node_pages.whole import UNIT, Portal, open_portal, publish_units
+from tests.portal.axe import AXE, breaches, open_chromium
+from tests.portal.test_pages import Seen
+from tests.use.databases import databases
+from tests.use.test_use import a_wish
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+LARGEST = 200_000
+
+
+@dataclass
+class Shown:
+    """The national node's portal, what stands in its addresses, and a client."""
+
+    portal: Portal
+    addresses: list[str]
+    web: aiohttp.ClientSession
+
+    site: Site
+
+    async def read(self, address: str, accept: str = "text/html") -> tuple[int, bytes]:
+        async with self.web.get(self.portal.url + address, headers={"Accept": accept}) as answer:
+            return answer.status, await answer.read()
+
+    async def told(self, address: str) -> dict[str, Any]:
+        status, body = await self.read(address, "application/json")
+        assert status == 200, body
+        return orjson.loads(body)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shown(pg_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shown]:
+    with databases(pg_server, len(NODES)) as dsns:
+        async with open_country(dsns, tmp_path_factory.mktemp("country")) as country:
+            used = await country.use(a_wish())
+            async with country.police.local.pool.connection() as db:
+                agreed = await (await db.execute("SELECT digest FROM agreement")).fetchone()
+            async with open_portal(country.police) as portal, aiohttp.ClientSession() as web:
+                held = {"agreement": str(agreed[0]).removeprefix("sha-256:"), "record": used.peer_record}
+                await publish_units(country.police)
+                yield Shown(portal, addresses_of(portal.app, **held), web, country.police)
+
+
+async def test_every_page_of_the_routing_table_has_an_address_here_and_no_address_is_left_over(shown: Shown):
+    assert without_example(shown.portal.app) == []
+    assert set(EXAMPLES) <= set(pages_of(shown.portal.app))
+
+
+async def test_every_page_keeps_the_rules_of_access_in_both_languages_and_both_themes(shown: Shown):
+    said: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    async with open_chromium() as browser:
+        page = await browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+        page.on("console", lambda message: said.append(message.text) if "Content Security" in message.text else None)
+        await page.add_init_script(AXE)
+        for address, size, theme in [
+            (prefix + each, size, theme)
+            # Each language has its theme and its width: what differs between languages does not hang on either.
+            for prefix, size, theme in (("", 360, "dark"), ("/en", 1280, "light"))
+            for each in shown.addresses
+        ]:
+            await page.emulate_media(color_scheme=theme)
+            await page.set_viewport_size({"width": size, "height": 900})
+            await page.goto(shown.portal.url + address)
+            if (page.url, theme) in seen:  # several pages led to the same one: to sign in first
+                continue
+            seen.add((page.url, theme))
+            said += [f"{address} ({theme}): {each}" for each in await breaches(page)]
+            width = await page.evaluate("document.documentElement.scrollWidth")
+            said += [f"{address}: {width} wide where {size} are"] if width > size else []
+
+    assert not said, "\n".join(said)
+
+
+async def test_every_page_is_small_and_whole_without_script_and_asks_no_other_host(shown: Shown):
+    faults: list[str] = []
+    for address in [prefix + each for each in shown.addresses for prefix in ("", "/en")]:
+        status, body = await shown.read(address)
+        seen = Seen(body.decode())
+        tags = [tag for tag, _ in seen.tags]
+        loaded = [found.get("src") for tag, found in seen.tags if tag in ("img", "script")]
+        loaded += [found.get("href") for tag, found in seen.tags if tag == "link" and found.get("rel") != "alternate"]
+        loaded += [found.get("srcset") for tag, found in seen.tags if tag == "source"]
+        weight = len(body)
+        for each in {urljoin("/", link) for link in loaded if link}:
+            if not each.startswith("/") or each.startswith("//"):
+                faults.append(f"{address} asks {each}")
+            elif not each.endswith(".svg") or each.startswith("/static"):
+                weight += len((await shown.read(each))[1])
+        inline = [found for _, found in seen.tags if "style" in found or any(name.startswith("on") for name in found)]
+        if status >= 500 or tags.count("h1") != 1 or inline or weight > LARGEST:
+            faults.append(f"{address}: status {status}, h1 {tags.count('h1')}, inline {inline}, {weight} bytes")
+        if re.search(r"<script(?![^>]*\ssrc=)", body.decode()):
+            faults.append(f"{address}: a script in the page")
+
+    assert not faults, "\n".join(faults)
+
+
+async def test_every_figure_can_be_recomputed_from_the_question_it_shows_and_from_the_tables_below(shown: Shown):
+    figures = {each["key"]: each for each in (await shown.told("/v1/figures"))["figures"]}
+    home = Seen((await shown.read("/en/"))[1].decode())
+
+    with psycopg.connect(shown.site.local.dsns.owner) as db:
+        asked = {key: db.execute(each["sql"]).fetchone() for key, each in figures.items()}
+        records = db.execute("SELECT outcome, reason FROM entry").fetchall()
+        services = db.execute("SELECT description, enabled FROM service").fetchall()
+        agreements = db.execute("SELECT count(*) FROM agreement").fetchone()
+
+    counted = [outcome for outcome, reason in records if not (reason or "").startswith("closed")]
+    assert {key: (each["value"],) for key, each in figures.items()} == asked
+    assert figures["records"]["value"] == len(counted) > 0
+    assert figures["refused"]["value"] == counted.count("refused")
+    assert figures["services"]["value"] == sum(told["sharing"] != "private" for told, enabled in services if enabled)
+    assert (figures["agreements"]["value"],) == agreements
+    links = {found.get("href") for tag, found in home.tags if tag == "a"}
+    assert {f"/en/figures/{key}" for key in figures} <= links
+
+
+async def test_a_figure_shows_its_view_its_question_and_its_moment(shown: Shown):
+    page = Seen((await shown.read("/en/figures/records"))[1].decode())
+
+    assert "SELECT coalesce(sum(records), 0)::bigint FROM stat_record" in page.text
+    assert "FROM entry" in page.text
+    assert [tag for tag, _ in page.tags].count("time") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "kind"),
+    [
+        ("/v1/members/VN/GOV/G99", 404, "member-not-here"),
+        ("/v1/services/VN/GOV/G99/a/b", 404, "service-not-here"),
+        ("/figures/nothing", 404, "figure-not-here"),
+        ("/pictures/nothing.vi.light.svg", 404, "no-picture"),
+        ("/pictures/calls.fr.light.svg", 404, "no-picture"),
+        ("/v1/members?day=31/12/2026", 400, "not-a-day"),
+        ("/v1/legal?day=1066-10-14", 400, "not-a-day"),
+        ("/v1/members.xlsx?day=%3Cscript%3E", 400, "not-a-day"),
+    ],
+)
+async def test_what_is_not_there_is_said_to_be_not_there(shown: Shown, address: str, status: int, kind: str):
+    answered, body = await shown.read(address, "application/json")
+
+    assert (answered, orjson.loads(body)["type"]) == (status, f"urn:lienthong:problem:{kind}")
+
+
+async def test_a_province_that_was_merged_finds_the_member_that_follows_it(shown: Shown):
+    page = (await shown.read(f"/en/members?q={quote('Hải Dương')}"))[1].decode()
+    told = await shown.told(f"/v1/members?q={quote('hai duong')}")
+
+    assert "Tỉnh Hải Dương has been part of Thành phố Hải Phòng since 1 July 2025" in page
+    assert [row["id"] for row in told["rows"]] == ["VN/GOV/H24"]
+
+
+async def test_the_tree_holds_the_provinces_of_the_day_asked_for(shown: Shown):
+    now = (await shown.read("/members"))[1].decode()
+    before = (await shown.read("/members?day=2025-06-30"))[1].decode()
+
+    assert "Tỉnh Hải Dương" not in now
+    assert "Tỉnh Hải Dương" in before
+    assert "Tỉnh Bình Dương" in before
+    assert 'href="/members/VN/GOV/H24"' in now
+
+
+async def test_an_open_table_can_be_tried_without_script_and_a_service_under_agreement_not(shown: Shown):
+    tried = Seen((await shown.read(f"/en/services/{UNIT}?try=1&level=province"))[1].decode())
+    closed = Seen((await shown.read("/en/services/VN/GOV/G01/dancu/citizen?try=1"))[1].decode())
+
+    assert "Hải Phòng" in tried.text
+    assert "Điện Biên" in tried.text
+    assert "=1+1" not in tried.text
+    assert "This service can be used under an agreement only" in closed.text
+    assert "Nguyễn Thị Bình" not in closed.text
+
+
+async def test_a_services_documentation_says_what_its_openapi_says(shown: Shown):
+    described = await shown.told(f"/v1/services/{UNIT}/openapi.json")
+    page = Seen((await shown.read(f"/en/services/{UNIT}"))[1].decode())
+
+    for path, methods in described["paths"].items():
+        for method, told in methods.items():
+            assert f"{method.upper()} {path}" in page.text
+            assert all(each["description"] in page.text for each in told["responses"].values())
+
+
+async def test_every_list_is_json_a_workbook_and_csv_beside_its_page(shown: Shown):
+    for path in ("members", "nodes", "live", "legal"):
+        told = await shown.told(f"/v1/{path}?per_page=500")
+        assert told["rows"], path
+        csv_lines = (await shown.read(f"/v1/{path}.csv"))[1].decode("utf-8-sig")
+        status, book = await shown.read(f"/v1/{path}.xlsx?lang=en")
+        assert (status, book[:2]) == (200, b"PK")
+        assert csv_lines.count("\r\n") >= told["total"]
+        assert f"/v1/{path}.xlsx" in (await shown.read(f"/{path}"))[1].decode()
+
+
+async def test_the_log_page_tells_the_log_and_the_status_page_what_is_wrong(shown: Shown):
+    journal, status = await shown.told("/v1/journal"), await shown.told("/v1/status")
+    page = Seen((await shown.read("/en/status"))[1].decode())
+
+    assert journal["checkpoint"]["size"] > 0
+    assert status["status"] in ("ok", "degraded")
+    wrong = [part for part in status["parts"] if part["state"] != "ok"]
+    assert all(part["detail"] for part in wrong)
+    assert ("Everything works." in page.text) is not bool(wrong)
+
+
+@pytest.mark.parametrize("name", ["calls", "graph", "map"])
+async def test_a_picture_is_drawn_in_the_sandbox_and_its_figures_stand_in_a_table(shown: Shown, name: str):
+    status, drawn = await shown.read(f"/pictures/{name}.vi.dark.svg")
+    page = (await shown.read("/pictures"))[1].decode()
+
+    assert (status, drawn[:4]) == (200, b"<svg")
+    assert b"<script" not in drawn
+    assert b"http://" not in drawn.replace(b"http://www.w3.org/", b"")
+    assert f'id="table-{name}"' in page
+    if name == "graph":
+        assert "Hải Phòng".encode() in drawn
+
+
+async def test_who_chose_dark_keeps_it_and_is_led_back_to_this_portal_alone(shown: Shown):
+    choose = shown.portal.url + "/en/theme"
+    async with shown.web.post(choose, data={"to": "dark", "back": "/en/legal?q=a"}, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/en/legal?q=a")
+        assert "dark" in answer.headers["Set-Cookie"]
+    async with shown.web.get(shown.portal.url + "/", headers={"Cookie": "theme=dark", "Accept": "text/html"}) as page:
+        assert 'data-theme="dark"' in await page.text()
+    for elsewhere in (
+        "https://elsewhere.example/",
+        "//elsewhere.example",
+        "/\\elsewhere.example",
+        "javascript:alert(1)",
+    ):
+        async with shown.web.post(choose, data={"to": "x", "back": elsewhere}, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/"
