@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
 
 from lienthong.directory import queries, register
-from lienthong.directory.changes import KEY_AHEAD, approve_change, submit
+from lienthong.directory.changes import KEY_AHEAD, approve_change, refuse_change, submit
 from lienthong.directory.lifecycle import (
     NEXT,
     ChangeRefused,
@@ -21,6 +21,7 @@ from lienthong.directory.lifecycle import (
     refuse,
     request_change,
     take_approval,
+    take_refusal,
 )
 from lienthong.directory.queries import whole_directory
 from lienthong.trust.keys import PrivateKey, generate_ed25519, generate_es256, key_id, public_jwk
@@ -42,7 +43,7 @@ def test_a_change_takes_the_steps_of_the_table_and_no_other(state: Any, deed: An
 
     def act() -> Any:
         return (
-            refuse(change, NOW)
+            take_refusal(change, refuse(change.id, "thiếu hồ sơ", HOA, NOW), OPERATORS, NOW)[0]
             if deed == "refuse"
             else take_approval(change, approve(change.id, HOA, NOW), OPERATORS, NOW)
         )
@@ -122,3 +123,33 @@ async def test_a_key_is_changed_with_an_overlap_and_a_member_closes_with_its_suc
     assert first.valid_to > second.valid_from + timedelta(days=1), "both count for a while"
     assert (member.state, member.successor) == ("closed", LAND)
     assert member.id != POLICE
+
+
+async def test_a_refusal_is_kept_as_it_was_signed_and_shown_with_its_reason(db: Db):
+    await fill(db, a_directory())
+    await operators_of(db)
+    key = generate_es256()
+    await register.add_key(db, PROVINCE, a_key("nut-h24", key))
+    now = datetime.now(UTC)
+    change = await submit(db, request_change("close", PROVINCE, {"day": "2026-09-01"}, key, NOW), NOW)
+    await approve_change(db, change.id, approve(change.id, HOA, now), now)
+
+    for spoiled in (
+        refuse(change.id, "thiếu hồ sơ", STRANGER, now),
+        refuse("0" * 64, "thiếu hồ sơ", NAM, now),
+        refuse(change.id, "  ", NAM, now),
+        refuse(change.id, "x" * 501, NAM, now),
+        approve(change.id, NAM, now),
+    ):
+        with pytest.raises(ChangeRefused):
+            await refuse_change(db, change.id, spoiled, now)
+    await refuse_change(db, change.id, refuse(change.id, "thiếu hồ sơ", NAM, now), now)
+
+    (shown,) = await queries.pending_changes(db, PROVINCE)
+    assert (shown.public()["state"], shown.public()["reason"]) == ("refused", "thiếu hồ sơ")
+    with pytest.raises(ChangeRefused):
+        await approve_change(db, change.id, approve(change.id, NAM, now), now)
+    with pytest.raises(ChangeRefused):
+        await refuse_change(db, change.id, refuse(change.id, "lần nữa", NAM, now), now)
+    contents = await whole_directory(db)
+    assert next(member for member in contents.members if member.id == PROVINCE).state == "active"

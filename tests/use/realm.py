@@ -127,10 +127,11 @@ async def a_realm(
     systems: tuple[str, ...],
     purposes: dict[str, str],
     gateway: Mapping[str, Any] | None = None,
+    extra: str = "",
 ) -> AsyncIterator[Realm]:
     """A realm of the members of ``systems``; ``purposes`` is code to member.  Nobody has agreed on anything.
 
-    ``gateway`` are options of every node's gateway.
+    ``gateway`` are options of every node's gateway, ``extra`` lines of every node's configuration.
     """
     members = tuple(dict.fromkeys("/".join(system.split("/")[:3]) for system in systems))
     async with AsyncExitStack() as stack:
@@ -138,7 +139,7 @@ async def a_realm(
         port, anchor = a_port(), folder / "root.json"
         locals_ = []
         for member, own in zip((NATIONAL, *members), dsns, strict=True):
-            settings = _settings(folder, member, systems, port)
+            settings = _settings(folder, member, systems, port, extra)
             Keyring(settings.data)
             write_dsns(settings, own)
             locals_.append(await open_local(settings))
@@ -179,7 +180,7 @@ def a_port() -> int:
             return port
 
 
-def _settings(folder: Path, member: str, systems: tuple[str, ...], directory_port: int) -> Settings:
+def _settings(folder: Path, member: str, systems: tuple[str, ...], directory_port: int, extra: str) -> Settings:
     name = "nut-" + member.rsplit("/", 1)[1].lower()
     national = member == NATIONAL
     public = directory_port if national else a_port()
@@ -190,7 +191,7 @@ def _settings(folder: Path, member: str, systems: tuple[str, ...], directory_por
         f'node = "{name}"\ndata = "{name}"\nmembers = ["{member}"]\nnational = {str(national).lower()}\n'
         f'directory_anchor = "root.json"\ndirectory_url = "http://127.0.0.1:{directory_port}/directory/current"\n'
         f'client_port = {a_port()}\npublic_port = {public}\npublic_url = "http://127.0.0.1:{public}"\n'
-        f'peer_port = {peer}\npeer_url = "https://127.0.0.1:{peer}"\n{clients}'
+        f'peer_port = {peer}\npeer_url = "https://127.0.0.1:{peer}"\n{extra}{clients}'
     )
     return load_settings(config)
 

@@ -17,16 +17,16 @@ from lienthong.cli.terminal import run, say, show_json
 from lienthong.cli.where import settings_for
 from lienthong.config import Settings
 from lienthong.directory import queries
-from lienthong.directory.changes import approve_change, submit
+from lienthong.directory.changes import approve_change, refuse_change, submit
 from lienthong.directory.document import Snapshot
-from lienthong.directory.lifecycle import ChangeKind, approve, request_change
+from lienthong.directory.lifecycle import ChangeKind, approve, refuse, request_change
 from lienthong.directory.models import read_member_id
 from lienthong.i18n import T
 from lienthong.node.certificates import next_certificate
 from lienthong.node.local import KeptDirectory, NoDirectory
 from lienthong.node.prepare import current_key, identity_of, next_key
 from lienthong.node.supervise import read_dsns
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import open_keyring
 from lienthong.storage.pool import connect
 from lienthong.trust.keys import key_id, private_from_pem, public_jwk
 
@@ -42,7 +42,7 @@ def join(out: Path, member: MemberOption, config: ConfigOption = None) -> None:
     lienthong directory change join join.json --member VN/GOV/H24
     """
     settings = settings_for(None, config)
-    identity = identity_of(settings, Keyring(settings.data))
+    identity = identity_of(settings, open_keyring(settings))
     told: dict[str, Any] = {name: getattr(identity, name) for name in identity.__slots__}
     _write(out, "join", member, {"identity": told}, config)
 
@@ -71,7 +71,7 @@ def key(out: Path, member: MemberOption, config: ConfigOption = None) -> None:
     lienthong directory change key key.json --member VN/GOV/H24
     """
     settings = settings_for(None, config)
-    made = next_key(Keyring(settings.data), member, KeptDirectory(settings).snapshot())
+    made = next_key(open_keyring(settings), member, KeptDirectory(settings).snapshot())
     _write(out, "key", member, {"jwk": public_jwk(made), "node": settings.node}, config)
 
 
@@ -84,7 +84,7 @@ def certificate(out: Path, member: MemberOption, config: ConfigOption = None) ->
     lienthong directory change certificate certificate.json --member VN/GOV/H24
     """
     settings = settings_for(None, config)
-    pem = next_certificate(settings, Keyring(settings.data), KeptDirectory(settings).snapshot())
+    pem = next_certificate(settings, open_keyring(settings), KeptDirectory(settings).snapshot())
     _write(out, "certificate", member, {"node": settings.node, "certificate_pem": pem}, config)
 
 
@@ -144,9 +144,31 @@ def give_approval(
     run(approve_it())
 
 
+@app.command(name="refuse")
+def give_refusal(
+    change: Annotated[str, typer.Argument(help="The request's id.")],
+    private: Annotated[Path, typer.Argument(help="The operator's encrypted key.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; the member sees it.")],
+    password_file: PasswordOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """On the national node: refuse a request; one operator suffices.
+
+    lienthong directory change refuse 4f0c... hoa.pem --reason "..."
+    """
+    key = private_from_pem(private.read_bytes(), password_of(password_file))
+
+    async def refuse_it() -> None:
+        now = datetime.now(UTC)
+        async with await connect(read_dsns(settings_for(None, config)).app) as db:
+            show_json((await refuse_change(db, change, refuse(change, reason, key, now), now)).public())
+
+    run(refuse_it())
+
+
 @app.command()
 def pending(member: Annotated[str | None, typer.Option("--member")] = None, config: ConfigOption = None) -> None:
-    """On the national node: what waits for approval.
+    """On the national node: what waits for approval, or was refused within a month.
 
     lienthong directory change pending --member VN/GOV/H24
     """
@@ -168,6 +190,6 @@ def _snapshot(settings: Settings) -> Snapshot | None:
 
 def _write(out: Path, kind: ChangeKind, member: str, wanted: dict[str, object], config: Path | None) -> None:
     settings = settings_for(None, config)
-    key = current_key(settings, Keyring(settings.data), member, _snapshot(settings))
+    key = current_key(settings, open_keyring(settings), member, _snapshot(settings))
     out.write_bytes(request_change(kind, read_member_id(member), wanted, key, datetime.now(UTC)))
     say(T("Written: {file}. Send it to the national node's operators."), file=str(out))

@@ -18,7 +18,7 @@ from lienthong.config import DEFAULT_CONFIG, load_settings
 from lienthong.i18n import T
 from lienthong.node.prepare import identity_of
 from lienthong.node.supervise import read_dsns
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import open_keyring
 from lienthong.storage.objects import ObjectStore
 from lienthong.trust.tiles import ReadPath
 
@@ -58,7 +58,7 @@ def fsck(
     known = [note.decode() for note in kept_notes(dsn)] + [path.read_text("utf-8") for path in heads or []]
     report = verifier.verify_log(
         str(settings.data / "log"),
-        key=identity_of(settings, Keyring(settings.data)).log_key,
+        key=identity_of(settings, open_keyring(settings)).log_key,
         heads=known,
         rows=placed_records(dsn),
     )

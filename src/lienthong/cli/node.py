@@ -9,7 +9,7 @@ import typer
 
 from lienthong.cli.where import settings_for
 from lienthong.node.prepare import identity_json, identity_of
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import open_keyring
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Prepare a node.")
 
@@ -28,4 +28,4 @@ def identity(
     lienthong node identity --config /etc/lienthong/lienthong.toml > nut.json
     """
     settings = settings_for(None, config)
-    print(identity_json(identity_of(settings, Keyring(settings.data))))
+    print(identity_json(identity_of(settings, open_keyring(settings))))

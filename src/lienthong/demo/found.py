@@ -38,7 +38,7 @@ from lienthong.directory.queries import member_by_id
 from lienthong.directory.tuf.publish import take_over_root
 from lienthong.directory.tuf.sign import draft_root, finish_root, sign_root
 from lienthong.node.prepare import DIRECTORY_KEY, ONLINE_ROLE_KEYS, NodeIdentity, identity_of
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import Keyring, open_keyring
 from lienthong.storage.pool import Connection, connect
 from lienthong.storage.provision import prepare_database
 from lienthong.storage.uri import with_account
@@ -98,7 +98,7 @@ def write_config(site: Site, superuser: str) -> None:
 
 def write_anchor(national: Settings, path: Path) -> None:
     """Write the public key that signs the directory, as every member would receive it out of band."""
-    path.write_text(json.dumps(public_jwk(Keyring(national.data).es256(DIRECTORY_KEY))), "utf-8")
+    path.write_text(json.dumps(public_jwk(open_keyring(national).es256(DIRECTORY_KEY))), "utf-8")
 
 
 def hold_ceremony(folder: Path, national: Settings) -> bytes:
@@ -108,7 +108,7 @@ def hold_ceremony(folder: Path, national: Settings) -> bytes:
     """
     path = folder / "root.json"
     if not path.exists():
-        ring, now = Keyring(national.data), datetime.now(UTC)
+        ring, now = open_keyring(national), datetime.now(UTC)
         keepers = [Keyring(folder / "keepers").ed25519(f"keeper-{number}") for number in (1, 2, 3)]
         online = {role: ring.es256(name).public_key() for role, name in ONLINE_ROLE_KEYS.items()}
         draft = draft_root([key.public_key() for key in keepers], 2, online, now)
@@ -132,7 +132,7 @@ async def admit_everybody(sites: Sequence[Site], superuser: str, root: bytes) ->
         for member in former_members(now.date()):
             await _admit_closed(db, member)
         for site in sites:
-            identity = identity_of(site.settings, Keyring(site.settings.data))
+            identity = identity_of(site.settings, open_keyring(site.settings))
             await register.add_node(db, _node(site, identity))
             await register.add_authority(db, identity.certificate_pem)
             for member, jwk in identity.members.items():
@@ -205,7 +205,7 @@ def _two_witnesses(sites: Sequence[Site]) -> WitnessPolicy:
 
 async def _renew_addresses(db: Connection, sites: Sequence[Site]) -> None:
     for site in sites:
-        await register.add_node(db, _node(site, identity_of(site.settings, Keyring(site.settings.data))))
+        await register.add_node(db, _node(site, identity_of(site.settings, open_keyring(site.settings))))
     await register.set_witness_policy(db, _two_witnesses(sites))
 
 

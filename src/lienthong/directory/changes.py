@@ -7,7 +7,14 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from lienthong.directory import queries, register
-from lienthong.directory.lifecycle import Change, ChangeRefused, read_request, request_signer, take_approval
+from lienthong.directory.lifecycle import (
+    Change,
+    ChangeRefused,
+    read_request,
+    request_signer,
+    take_approval,
+    take_refusal,
+)
 from lienthong.directory.models import MemberId, MemberKey, Node, NodeId, read_member_id
 from lienthong.directory.queries import Connection
 from lienthong.i18n import T
@@ -52,6 +59,14 @@ async def approve_change(db: Connection, change_id: str, approval: bytes, now: d
         except (KeyError, TypeError, ValueError) as malformed:
             raise ChangeRefused(T("The request does not hold what its kind needs.")) from malformed
     return approved
+
+
+async def refuse_change(db: Connection, change_id: str, refusal: bytes, now: datetime) -> Change:
+    """Take an operator's refusal: the change is decided, and its member sees why.  Raises ChangeRefused."""
+    change = await known_change(db, change_id)
+    refused, operator = take_refusal(change, refusal, await queries.operators(db), now)
+    await queries.insert_refusal(db, refused, operator, refusal)
+    return refused
 
 
 async def known_change(db: Connection, change_id: str) -> Change:

@@ -22,6 +22,7 @@ from lienthong.trust.documents import DocumentRefused, open_document, sign_docum
 from lienthong.trust.keys import PrivateKey, UnusableKey, key_id, public_from_jwk, public_jwk
 
 FORMAT: Final = "1"
+REASON_LIMIT: Final = 500
 ChangeKind = Literal["join", "key", "certificate", "close"]
 """A new node with its members' keys; a next key; a node's next TLS certificate; an end with or without a successor."""
 KINDS: Final[tuple[ChangeKind, ...]] = get_args(ChangeKind)
@@ -68,10 +69,12 @@ class Change:
     changed_at: datetime
     approved_by: tuple[str, ...] = ()
     """Key ids of the operators who approved."""
+    reason: str = ""
+    """Why an operator refused it; empty while nobody did."""
 
     def public(self) -> dict[str, object]:
         """What members may see coming: who, what, how far; not the document."""
-        return {
+        told: dict[str, object] = {
             "id": self.id,
             "kind": self.kind,
             "member": self.member,
@@ -79,6 +82,7 @@ class Change:
             "changed_at": self.changed_at.isoformat(),
             "approvals": len(self.approved_by),
         }
+        return told | {"reason": self.reason} if self.reason else told
 
 
 def request_change(
@@ -127,6 +131,33 @@ def take_approval(change: Change, approval: bytes, operators: Mapping[str, Mappi
 
     Raises ChangeRefused, SameOperator.
     """
+    operator, _ = _told(approval, "directory-approval", change.id, operators)
+    if operator in change.approved_by:
+        raise SameOperator(T("This operator has approved already."), mend=T("Have another operator approve."))
+    return replace(_step(change, "approve", now), approved_by=(*change.approved_by, operator))
+
+
+def refuse(change_id: str, reason: str, key: PrivateKey, now: datetime) -> bytes:
+    """An operator's refusal of the request with this id, and why; members see the reason."""
+    told = {"format": FORMAT, "type": "directory-refusal", "change": change_id, "reason": reason, "at": now.isoformat()}
+    return sign_document(compact_json(told), key, key_id(public_jwk(key)))
+
+
+def take_refusal(
+    change: Change, refusal: bytes, operators: Mapping[str, Mapping[str, str]], now: datetime
+) -> tuple[Change, str]:
+    """The change, turned down, and the operator's key id; one operator suffices.  Raises ChangeRefused."""
+    operator, told = _told(refusal, "directory-refusal", change.id, operators)
+    reason = str(told.get("reason", "")).strip()
+    if not 0 < len(reason) <= REASON_LIMIT:
+        raise ChangeRefused(T("A refusal says why, in at most {limit} characters."), limit=REASON_LIMIT)
+    return replace(_step(change, "refuse", now), reason=reason), operator
+
+
+def _told(
+    envelope: bytes, kind: str, change: str, operators: Mapping[str, Mapping[str, str]]
+) -> tuple[str, Mapping[str, Any]]:  # Any: JSON as an operator wrote it
+    """Who signed what is told about ``change``, and what it says.  Raises ChangeRefused."""
     signed: list[str] = []
 
     def resolve(keyid: str) -> Any:  # Any: the union of public keys, or None for a stranger's
@@ -136,20 +167,13 @@ def take_approval(change: Change, approval: bytes, operators: Mapping[str, Mappi
         return public_from_jwk(operators[keyid])
 
     try:
-        told = json.loads(open_document(approval, resolve))
+        told: Any = json.loads(open_document(envelope, resolve))
     except (DocumentRefused, ValueError) as refused:
-        raise ChangeRefused(T("The approval is not signed by an operator of the directory.")) from refused
-    expected = {"format": FORMAT, "type": "directory-approval", "change": change.id}
+        raise ChangeRefused(T("The approval or refusal is not signed by an operator of the directory.")) from refused
+    expected = {"format": FORMAT, "type": kind, "change": change}
     if not isinstance(told, dict) or expected.items() - told.items():
-        raise ChangeRefused(T("The approval is about another request."))
-    if signed[0] in change.approved_by:
-        raise SameOperator(T("This operator has approved already."), mend=T("Have another operator approve."))
-    return replace(_step(change, "approve", now), approved_by=(*change.approved_by, signed[0]))
-
-
-def refuse(change: Change, now: datetime) -> Change:
-    """The change, turned down; one operator suffices."""
-    return _step(change, "refuse", now)
+        raise ChangeRefused(T("The approval or refusal is about another request."))
+    return signed[0], told
 
 
 def _step(change: Change, deed: Deed, now: datetime) -> Change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, LiteralString, TypeAlias
 
 from psycopg import AsyncConnection
@@ -349,9 +349,11 @@ async def all_revocations(db: Connection) -> tuple[int, tuple[Revocation, ...]]:
     return len(found), found
 
 
+SHOWN_REFUSED = timedelta(days=30)
 _CHANGE: LiteralString = """
     SELECT id, kind, member, document, state, changed_at,
-           coalesce((SELECT array_agg(operator ORDER BY at) FROM directory_approval WHERE change = id), '{}')
+           coalesce((SELECT array_agg(operator ORDER BY at) FROM directory_approval WHERE change = id), '{}'),
+           coalesce((SELECT reason FROM directory_refusal WHERE change = id), '')
       FROM directory_change
 """
 
@@ -375,14 +377,16 @@ async def change_by_id(db: Connection, change_id: str) -> Change | None:
 
 
 async def pending_changes(db: Connection, member: str | None = None) -> list[Change]:
-    """What waits for approval, of one member or of all, the oldest first."""
+    """What waits for approval, or was refused within ``SHOWN_REFUSED``, of one member or of all, the oldest first."""
     cursor = await db.execute(
         _CHANGE
         + """
-        WHERE state IN ('requested', 'approved-once') AND (%(member)s::text IS NULL OR member = %(member)s)
+        WHERE (state IN ('requested', 'approved-once')
+               OR (state = 'refused' AND changed_at > now() - %(shown)s::interval))
+          AND (%(member)s::text IS NULL OR member = %(member)s)
         ORDER BY changed_at, id
         """,
-        {"member": member},
+        {"member": member, "shown": SHOWN_REFUSED},
     )
     return [_change(row) for row in await cursor.fetchall()]
 
@@ -399,6 +403,20 @@ async def insert_approval(db: Connection, change: Change, approval: bytes) -> No
         "UPDATE directory_change SET state = %(state)s, changed_at = %(at)s WHERE id = %(id)s",
         {"id": change.id, "state": change.state, "at": change.changed_at},
     )
+
+
+async def insert_refusal(db: Connection, change: Change, operator: str, refusal: bytes) -> None:
+    """Keep the refusal of ``change``, as its operator signed it."""
+    values = {"id": change.id, "operator": operator, "jws": refusal.decode(), "reason": change.reason}
+    values |= {"at": change.changed_at, "state": change.state}
+    await db.execute(
+        """
+        INSERT INTO directory_refusal (change, operator, jws, reason, at)
+        VALUES (%(id)s, %(operator)s, %(jws)s, %(reason)s, %(at)s)
+        """,
+        values,
+    )
+    await db.execute("UPDATE directory_change SET state = %(state)s, changed_at = %(at)s WHERE id = %(id)s", values)
 
 
 async def key_counts(db: Connection, keyid: str, member: str, at: datetime) -> bool:
@@ -432,5 +450,5 @@ async def operators(db: Connection) -> dict[str, dict[str, str]]:
 
 
 def _change(row: tuple[Any, ...]) -> Change:  # Any: a row's columns, each of its own type
-    identifier, kind, member, document, state, changed_at, approved_by = row
-    return Change(identifier, kind, member, bytes(document), state, changed_at, tuple(approved_by))
+    identifier, kind, member, document, state, changed_at, approved_by, reason = row
+    return Change(identifier, kind, member, bytes(document), state, changed_at, tuple(approved_by), reason)

@@ -34,7 +34,7 @@ from lienthong.i18n import T
 from lienthong.node.certificates import CertificateChoice
 from lienthong.node.local import KeptDirectory
 from lienthong.node.prepare import local_keys, renew_keys
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import open_keyring
 from lienthong.storage.pool import Pool, open_pool
 
 log = structlog.get_logger("lienthong.jobs")
@@ -183,7 +183,7 @@ class Desk:
 @asynccontextmanager
 async def open_desk(settings: Settings, dsn: str) -> AsyncGenerator[Desk]:
     """The desk of a node for one command: ``dsn`` is an account of the node's database."""
-    keyring = Keyring(settings.data)
+    keyring = open_keyring(settings)
     directory = KeptDirectory(settings)
     own = CertificateChoice(settings, keyring).own(directory.snapshot())
     keys = local_keys(settings, keyring)

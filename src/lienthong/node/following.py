@@ -30,6 +30,7 @@ from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.local import Local
 from lienthong.node.prepare import DIRECTORY_KEY, ONLINE_ROLE_KEYS
+from lienthong.node.versions import follow_coming, note_version
 from lienthong.storage.objects import ObjectStore
 from lienthong.trust.keys import public_jwk
 
@@ -109,6 +110,8 @@ async def follow_once(local: Local, session: aiohttp.ClientSession, follower: Fo
     if known is None or not fresh or known.version < watch.offered:
         snapshot = await follower.refresh(now)
         watch.refreshed = now
+        note_version(ObjectStore(local.settings.data), snapshot)
+        await follow_coming(local, session)
         if snapshot is not known:
             await take_up(local, snapshot)
     if failed is not None:

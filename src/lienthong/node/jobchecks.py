@@ -20,6 +20,7 @@ from lienthong.node.finding import Check, Look, fine
 from lienthong.node.health import note_checks
 from lienthong.node.local import Local
 from lienthong.node.supervise import sandbox_socket
+from lienthong.node.versions import directories
 
 EVERY_S: Final = 10.0
 REACH_S: Final = 2.0
@@ -89,7 +90,7 @@ async def queues(local: Local) -> Check:
     )  # fmt: skip
 
 
-CHECKS: Final[tuple[Look, ...]] = (peers, clock, sandbox, queues)
+CHECKS: Final[tuple[Look, ...]] = (peers, clock, sandbox, queues, directories)
 
 
 async def watch_health(local: Local) -> None:

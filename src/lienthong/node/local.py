@@ -21,7 +21,7 @@ from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.node.prepare import LOG_KEY, log_origin
 from lienthong.node.supervise import read_dsns
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import Keyring, open_keyring
 from lienthong.storage.objects import ObjectStore
 from lienthong.storage.pool import DatabaseFailed, Pool, open_pool, wait_for_notices
 from lienthong.storage.provision import DatabaseDsns
@@ -144,7 +144,7 @@ class Local:
 
 async def open_local(settings: Settings, *, connections: int = 4) -> Local:
     """Open the node's parts; the caller closes ``pool``."""
-    keyring = Keyring(settings.data)
+    keyring = open_keyring(settings)
     dsns = read_dsns(settings)
     public_key = keyring.ed25519(LOG_KEY).public_key()
     files = LogFiles(settings.data / "log", log_origin(settings), public_key, ObjectStore(settings.data))

@@ -25,6 +25,7 @@ from lienthong.i18n import T
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
 from lienthong.node.prepare import DIRECTORY_KEY
+from lienthong.node.versions import directory_facts
 from lienthong.storage.pool import reading
 from lienthong.web import NoSuchPage, answer_language
 
@@ -38,6 +39,7 @@ def public_routes(local: Local) -> list[BaseRoute]:
     routes: dict[str, Handler] = {
         "/livez": _livez,
         "/readyz": _readyz(local),
+        "/v1/directory": _own_directory(local),
         "/v1/services": _services(local),
         "/v1/agreements": _agreements(local),
         "/v1/agreements/{digest}": _agreement(local),
@@ -109,6 +111,16 @@ def _directory_pending(local: Local) -> Handler:
         async with reading(local.pool) as db:
             found = await pending_changes(db, request.query_params.get("member"))
         return JSONResponse({"pending": [each.public() for each in found]}, headers=FRESH)
+
+    return answer
+
+
+def _own_directory(local: Local) -> Handler:
+    """Which directory this node acts on, what it was shown, and what is coming for its members."""
+
+    async def answer(_: Request) -> Response:
+        local.directory.look()
+        return JSONResponse(directory_facts(local), headers=FRESH)
 
     return answer
 

@@ -22,7 +22,7 @@ from lienthong.node.prepare import LOG_KEY, log_origin
 from lienthong.operate.backup import back_up
 from lienthong.operate.restore import expect_to_lead_to, restore
 from lienthong.operate.sealed import KEY_BYTES
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import Keyring, open_keyring
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.documents import sign_document
 from lienthong.trust.keys import key_id, public_jwk
@@ -104,6 +104,6 @@ def rehearse(settings: Settings, config: Path, outside: bytes, check_log: CheckL
 
 def signed(rehearsal: Rehearsal, settings: Settings) -> bytes:
     """The result in an envelope signed by the first member's key of this node."""
-    key = Keyring(settings.data).es256(settings.members[0])
+    key = open_keyring(settings).es256(settings.members[0])
     payload = json.dumps(asdict(rehearsal) | {"passed": rehearsal.passed}, ensure_ascii=False).encode()
     return sign_document(payload, key, key_id(public_jwk(key)))

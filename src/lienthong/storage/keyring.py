@@ -11,14 +11,18 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from lienthong.config import Settings
 from lienthong.i18n import T
 from lienthong.trust.keys import UnusableKey, generate_ed25519, generate_es256, private_from_pem, private_to_pem
+from lienthong.trust.token import Token
 
 
 class Keyring:
     """Keys under ``folder/keys``, secrets under ``folder/secrets``; both folders have mode 0700."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, token: Token | None = None) -> None:
+        """``token``: where new keys of members are made; those in files go on; all other keys are files."""
+        self._token = token
         self._keys = folder / "keys"
         self._secrets = folder / "secrets"
         for path in (self._keys, self._secrets):
@@ -36,6 +40,8 @@ class Keyring:
     def es256(self, name: str) -> ec.EllipticCurvePrivateKey:
         """The P-256 key called ``name``, made on first use."""
         key = self._load(name)
+        if key is None and self._token is not None and _is_a_members(name):
+            key = self._opened[name] = self._token.es256(name)
         if key is None:
             key = generate_es256()
             self._save(name, key)
@@ -57,7 +63,8 @@ class Keyring:
 
     def has(self, name: str) -> bool:
         """Whether there is a key called ``name``."""
-        return self._file(name).exists()
+        in_token = self._token is not None and _is_a_members(name) and self._token.has
+        return name in self._opened or self._file(name).exists() or bool(in_token and in_token(name))
 
     def _file(self, name: str) -> Path:
         return self._keys / (name.replace("/", "-") + ".pem")
@@ -75,6 +82,14 @@ class Keyring:
         _write_once(self._file(name), private_to_pem(key, self._password))
 
 
+def open_keyring(settings: Settings) -> Keyring:
+    """The keyring of a node, with its token when it has one."""
+    if not settings.pkcs11_module:
+        return Keyring(settings.data)
+    pin_file = settings.pkcs11_pin_file or settings.data / "secrets" / "token-pin"
+    return Keyring(settings.data, Token(settings.pkcs11_module, settings.pkcs11_token, pin_file))
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, atomically and durably."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -85,6 +100,10 @@ def write_private(path: Path, content: bytes) -> None:
     finally:
         os.close(descriptor)
     temporary.replace(path)
+
+
+def _is_a_members(name: str) -> bool:
+    return "/" in name
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -1,0 +1,98 @@
+"""What nodes tell of the directory: what is coming for their members, and whether neighbours were shown the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lienthong.directory.changes import approve_change, refuse_change, submit
+from lienthong.directory.lifecycle import approve, refuse
+from lienthong.node.versions import NEIGHBOURS, REMEMBERED, directories, neighbours, note_version, versions_shown
+from lienthong.storage.objects import ObjectStore
+from lienthong.storage.server import PostgresServer
+from tests.directory.build import a_node, a_snapshot
+from tests.use.realm import Realm, RealmNode, a_realm
+from tests.use.test_rotation import request_of
+
+pytestmark = pytest.mark.integration
+
+POLICE, PROVINCE = "VN/GOV/G01", "VN/GOV/H24"
+
+
+@pytest.fixture
+async def realm(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[Realm]:
+    async with a_realm(pg_server, tmp_path, (f"{POLICE}/dancu", f"{PROVINCE}/motcua"), {}) as made:
+        yield made
+
+
+async def told_by(realm: Realm, node: RealmNode) -> dict:
+    for each in realm.nodes.values():
+        each.watch.refreshed = None  # as after a minute
+    await realm.spread()
+    async with realm.web.get(f"{node.local.settings.public_url}/v1/directory") as answer:
+        return await answer.json()
+
+
+async def test_a_member_sees_a_change_in_its_name_coming_and_why_it_was_refused(realm: Realm):
+    province, police = realm.nodes[PROVINCE], realm.nodes[POLICE]
+    first, second = realm.operators
+    assert (await told_by(realm, province))["coming"] == []
+    async with realm.national.pool.connection() as db:
+        now = datetime.now(UTC)
+        change = await submit(db, request_of(province, "close", day="2027-01-01"), now)
+        await approve_change(db, change.id, approve(change.id, first, now), now)
+
+    (coming,) = (await told_by(realm, province))["coming"]
+    async with realm.national.pool.connection() as db:
+        now = datetime.now(UTC)
+        await refuse_change(db, change.id, refuse(change.id, "sai ngày", second, now), now)
+    (refused,) = (await told_by(realm, province))["coming"]
+
+    assert (coming["id"], coming["kind"], coming["state"], coming["approvals"]) == (
+        change.id, "close", "approved-once", 1,
+    )  # fmt: skip
+    assert (refused["state"], refused["reason"]) == ("refused", "sai ngày")
+    assert (await told_by(realm, police))["coming"] == []
+
+
+async def test_two_directories_under_one_number_are_found_by_comparing_with_a_neighbour(realm: Realm):
+    province, police = realm.nodes[PROVINCE], realm.nodes[POLICE]
+    told = await told_by(realm, province)
+    snapshot = police.local.directory.snapshot()
+    assert told["versions"][str(snapshot.version)] == snapshot.digest == told["digest"]
+    assert (await directories(police.local)).state == "ok"
+    other = replace(snapshot, version=snapshot.version + 1, digest="f" * 64)
+    note_version(ObjectStore(province.local.settings.data), other)
+    note_version(ObjectStore(police.local.settings.data), replace(other, digest="e" * 64))
+
+    for node, named in ((police, "nut-h24"), (province, "nut-g01")):
+        found = await directories(node.local)
+        assert (found.state, found.word) == ("degraded", "forked")
+        assert (found.facts["nodes"], found.facts["version"]) == (named, other.version)
+
+
+def test_a_node_remembers_what_it_was_shown_first_and_not_for_ever(tmp_path: Path):
+    store, snapshot = ObjectStore(tmp_path), a_snapshot()
+    for number in range(1, REMEMBERED + 3):
+        note_version(store, replace(snapshot, version=number, digest=f"{number:064x}"))
+    note_version(store, replace(snapshot, version=REMEMBERED + 2, digest="f" * 64))
+
+    shown = versions_shown(store)
+
+    assert (min(shown), len(shown)) == (3, REMEMBERED)
+    assert shown[REMEMBERED + 2] == f"{REMEMBERED + 2:064x}"
+
+
+def test_every_node_is_some_neighbour_s_neighbour():
+    names = [f"nut-{number:02}" for number in range(20)]
+    snapshot = a_snapshot(nodes=tuple(a_node(name) for name in names))
+
+    asked = {name: [node.id for node in neighbours(snapshot, name)] for name in names}
+
+    assert all(len(near) == NEIGHBOURS and name not in near for name, near in asked.items())
+    assert {node for near in asked.values() for node in near} == set(names)
+    assert asked["nut-19"][0] == "nut-00"
