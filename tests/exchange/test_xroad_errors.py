@@ -12,6 +12,7 @@ from lienthong.errors import Problem
 from lienthong.exchange import xroad_errors
 from lienthong.exchange.answer import PeerUnreachable
 from lienthong.exchange.backend import ServiceTimeout
+from lienthong.exchange.signed import RefusedByProvider
 from lienthong.exchange.xroad import XRoadClientMissing
 from lienthong.exchange.xroad_errors import (
     SNAKE,
@@ -118,6 +119,20 @@ def test_our_problems_have_xroads_names(problem: Problem, type_: str) -> None:
     error = xroad_error(problem, [], reference=REFERENCE)
     assert (error.type, error.status) == (type_, 500)
     assert xroad_error(problem, [], reference=REFERENCE, style="snake").type == styled(type_, "snake")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_asks_to_come_again_keeps_its_status(status: int) -> None:
+    told = {"type": "urn:lienthong:problem:no-record", "status": status, "detail": "gone", "side": "node"}
+    error = xroad_error(RefusedByProvider(told, status), [], reference=REFERENCE)
+    assert (error.status, error.type) == (status, "Server.ClientProxy.LoggingFailed")
+
+
+def test_what_another_node_told_keeps_its_kind_and_side() -> None:
+    told = {"type": "urn:lienthong:problem:unknown-service", "status": 404, "detail": "none", "side": "provider"}
+    error = xroad_error(RefusedByProvider(told, 404), [], reference=REFERENCE)
+    assert (error.status, error.type) == (500, "Server.ServerProxy.UnknownService")
+    assert json.loads(error.body)["message"] == "none"
 
 
 @pytest.mark.parametrize(

@@ -364,6 +364,14 @@ async def test_a_provider_that_is_down_is_a_network_error_and_on_record(country:
     assert (ours["outcome"], ours["reason"]) == ("failed", "peer-unreachable")
 
 
+async def test_a_provider_without_its_database_says_come_again_and_asks_no_back_end(country: Country) -> None:
+    await country.provider.parts.seen.stop()  # as when the database went: what was seen can not be looked up
+    answer = await country.send("GET", PATH)
+    assert (answer.status, answer.error["type"]) == (503, "Server.ServerProxy.DatabaseError")
+    assert int(answer.one("retry-after")) > 0
+    assert country.back_end.requests == []
+
+
 async def test_clients_are_listed_without_naming_oneself(country: Country) -> None:
     as_json = await country.send("GET", "/listClients", "Accept: application/json", client=None)
     assert as_json.status == 200

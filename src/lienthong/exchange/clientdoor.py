@@ -22,6 +22,7 @@ from lienthong.config import Client
 from lienthong.directory.models import MemberId, SystemId, member_of, read_service_id
 from lienthong.errors import Problem, Side
 from lienthong.exchange.answer import Headers
+from lienthong.exchange.budget import Share
 from lienthong.exchange.consume import Consumer, Used, Wish
 from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.listen import read_body
@@ -40,7 +41,7 @@ from lienthong.exchange.xroad import (
     read_call,
 )
 from lienthong.exchange.xroad import request_hash as hash_of
-from lienthong.exchange.xroad_errors import XRoadError, plain_error, xroad_error, xroad_type
+from lienthong.exchange.xroad_errors import WAIT_S, XRoadError, plain_error, told_message, xroad_error, xroad_type
 from lienthong.i18n import T, accepted_language
 
 if TYPE_CHECKING:
@@ -155,13 +156,17 @@ class ClientDoor:
         self._meta = Metaservices(counter.parts, counter.descriptions)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        with self._parts.budget.share() as held:
+            await self._serve(scope, receive, send, held)
+
+    async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable, held: Share) -> None:
         http = cast("HTTPScope", scope)
         target = cast("bytes", cast("dict[str, object]", http.get("state", {}))["target"])
         headers = [(bytes(name), bytes(value)) for name, value in http["headers"]]
         xroad = target.startswith(b"/r") and target[2:3].isdigit()
         try:
             limit = self._parts.settings.max_body_bytes if xroad else SMALL_BODY
-            arrived = Arrived(http["method"], target, headers, await read_body(receive, limit))
+            arrived = Arrived(http["method"], target, headers, await read_body(receive, limit, held.grow))
             status, fields, body = await (self._r1(arrived) if xroad else self._other(arrived))
         except Exception as failure:  # the one place where anything of this listener becomes an answer
             status, fields, body = self._failed(failure, headers, xroad=xroad)
@@ -183,7 +188,7 @@ class ClientDoor:
         if answer.header(PROBLEM_FIELD) is not None:
             failed = self._provider_problem(answer.body, arrived.values(b"accept"))
             if failed is not None:
-                told = [field for field in answer.headers if field[0] in ABOUT_TIME]
+                told = _when(failed.status, [field for field in answer.headers if field[0] in ABOUT_TIME])
                 return failed.status, [*failed.headers, *told, (b"lienthong-record", used.record.encode())], failed.body
         fields = answer_headers(answer.headers, call, hash_of(call, arrived.body))
         return answer.status, [*fields, (b"lienthong-record", used.record.encode())], used.pour or answer.body
@@ -328,13 +333,14 @@ class ClientDoor:
         kind = str(told.get("type", ""))
         if not kind.startswith("urn:lienthong:problem:"):
             return None
-        message = " ".join(str(told[name]) for name in ("detail", "mend") if told.get(name))
+        status = told.get("status")
         return plain_error(
             xroad_type(kind.removeprefix("urn:lienthong:problem:"), str(told.get("side", "provider"))),
-            message,
+            told_message(told),
             accept,
             reference=str(uuid.uuid4()),
             style=self._parts.settings.error_style,
+            status=status if isinstance(status, int) else None,
         )
 
     def _failed(self, failure: Exception, headers: Headers, *, xroad: bool) -> Reply:
@@ -352,14 +358,18 @@ class ClientDoor:
         if xroad:
             accept = [value for name, value in headers if name == b"accept"]
             error = xroad_error(problem, accept, reference=reference, style=self._parts.settings.error_style)
-            return error.status, [*error.headers, *recorded], error.body
+            return error.status, [*error.headers, *_when(error.status, recorded)], error.body
         accepted = b",".join(value for name, value in headers if name == b"accept-language").decode("latin-1")
         body = problem.as_dict(accepted_language(accepted))
         status = cast("int", body.get("status", problem.status))
-        fields: Headers = [(b"content-type", PROBLEM_TYPE.encode()), *recorded]
-        if status == 503 and not retry_after(problem):
-            fields.append((b"retry-after", b"5"))
+        fields: Headers = [(b"content-type", PROBLEM_TYPE.encode()), *_when(status, recorded)]
         return status, fields, orjson.dumps(body | {"reference": reference}, default=str)
+
+
+def _when(status: int, fields: Headers) -> Headers:
+    """``fields``, with a time to wait where there must be one and none is told."""
+    told = status != 503 or any(name == b"retry-after" for name, _ in fields)
+    return fields if told else [*fields, (b"retry-after", str(WAIT_S).encode("ascii"))]
 
 
 def _json(value: object) -> Reply:

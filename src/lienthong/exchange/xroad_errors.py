@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from xml.sax.saxutils import escape
@@ -147,6 +148,8 @@ TYPES: dict[str, str] = {
     "replayed-message": _THERE + "InvalidMessage",
     "maybe-replayed": _THERE + "InvalidMessage",
     "unknown-key": _THERE + "KeyNotFound",
+    "replay-check-down": _THERE + "DatabaseError",
+    "recovery": _THERE + "MaintenanceMode",
     "quota-unknown": _HERE + "DatabaseError",
     "no-record": _HERE + "LoggingFailed",
     "database-unavailable": _HERE + "LoggingFailed",
@@ -187,29 +190,46 @@ def styled(type_: str, style: ErrorStyle) -> str:
     return ".".join(words)
 
 
-def status_of(type_: str) -> int:
-    """500 for faults of a server in either spelling, else 400."""
+LATER = frozenset({429, 503})
+"""Statuses that stay as they are: they tell any client to come again, which X-Road's 500 does not (decision 0014)."""
+WAIT_S = 5
+"""How long whoever names no time should wait."""
+
+
+def status_of(type_: str, status: int | None = None) -> int:
+    """500 for faults of a server in either spelling, else 400; ``status`` itself where it means to come again later."""
+    if status in LATER:
+        return status
     return 500 if type_.lower().startswith("server.") else 400
 
 
 def xroad_error(
     problem: Problem, accept: list[bytes], *, reference: str, style: ErrorStyle = "camel", side: str | None = None
 ) -> XRoadError:
-    """``problem`` as an X-Road client expects it.
+    """``problem`` as an X-Road client expects it; one that another node told keeps its kind and side.
 
     ``accept``: values of the request's Accept fields.  ``reference``: a random id that stands in our log, too.
     """
     shown = problem.as_dict("en")
-    message = " ".join(str(shown[key]) for key in ("detail", "mend") if key in shown)
+    kind = str(shown.get("type", "")).removeprefix("urn:lienthong:problem:") or problem.kind
+    type_ = xroad_type(kind, side or str(shown.get("side") or problem.side))
+    status = shown.get("status")
     return plain_error(
-        xroad_type(problem.kind, side or problem.side), message, accept, reference=reference, style=style
-    )
+        type_, told_message(shown), accept, reference=reference, style=style,
+        status=status if isinstance(status, int) else problem.status,
+    )  # fmt: skip
+
+
+def told_message(told: Mapping[str, object]) -> str:
+    """What happened and what to do, of problem details, in one line."""
+    return " ".join(str(told[key]) for key in ("detail", "mend") if told.get(key))
 
 
 def plain_error(
-    type_: str, message: str, accept: list[bytes], *, reference: str, style: ErrorStyle = "camel"
-) -> XRoadError:
-    """An error of ``type_`` (spelled as up to 7.7) with its message."""
+    type_: str, message: str, accept: list[bytes], *, reference: str, style: ErrorStyle = "camel",
+    status: int | None = None,
+) -> XRoadError:  # fmt: skip
+    """An error of ``type_`` (spelled as up to 7.7) with its message; ``status`` as in ``status_of``."""
     named = styled(type_, style)
     media = error_media_type(accept)
     if media == "application/json":
@@ -221,7 +241,7 @@ def plain_error(
             f"<detail>{escape(reference)}</detail></error>"
         )
     return XRoadError(
-        status=status_of(named),
+        status=status_of(named, status),
         headers=[(b"content-type", f"{media};charset=utf-8".encode("ascii")), (b"x-road-error", named.encode("ascii"))],
         body=body.encode("utf-8"),
         type=named,
