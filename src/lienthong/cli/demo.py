@@ -12,6 +12,7 @@ from lienthong.cli.terminal import language, say, show_json
 from lienthong.cli.where import DEMO_VARIABLE, demo_folder
 from lienthong.demo.country import CITIZEN, ONE_STOP_SYSTEM
 from lienthong.demo.run import Demo
+from lienthong.demo.staff import STAFF, demo_password
 from lienthong.i18n import T
 from lienthong.verify import verify_receipt
 
@@ -65,6 +66,9 @@ def _tell(country: Demo) -> None:
     print()
     say(T("Look at {url}; everything is listed in {file}."), url=country.sites[0].settings.public_url,
         file=str(country.folder / "demo.json"))  # fmt: skip
+    say(T("Sign in at {url} as {logins}, with the password {password} (made-up persons)."),
+        url=f"{country.sites[0].settings.public_url}/login/staff", logins=", ".join(login for login, _, _ in STAFF),
+        password=demo_password(country.folder))  # fmt: skip
     say(T("Three commands to try in another terminal:"))
     print(
         f"  lienthong call --node {client} --client {ONE_STOP_SYSTEM} {CITIZEN.service} "

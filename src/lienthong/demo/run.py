@@ -42,6 +42,7 @@ from lienthong.demo.found import (
 from lienthong.demo.nodes import Nodes
 from lienthong.demo.progress import Progress
 from lienthong.demo.queries import database_of, let_reader_in
+from lienthong.demo.staff import STAFF, add_staff, demo_password
 from lienthong.demo.uses import CheckReceipt, UseMade, make_uses
 from lienthong.directory.register import add_rule
 from lienthong.errors import Problem, Side
@@ -124,6 +125,7 @@ class Demo:
             self._wait([f"http://127.0.0.1:{s.settings.client_port}/readyz" for s in self.sites])
         with progress.step("agree"):
             asyncio.run(self._agree(superuser))
+            asyncio.run(add_staff(self.sites, superuser, self.folder))
         with progress.step("uses"):
             self.uses = asyncio.run(make_uses(self.sites, self.folder, self.check))
         self._write_description()
@@ -270,6 +272,10 @@ class Demo:
             "data": str(self.folder),
             "pid": os.getpid(),
             "persons": self.persons,
+            "sign_in": {
+                "logins": {login: role.value for login, _, role in STAFF},
+                "password": demo_password(self.folder),
+            },
             "analyst": {"client_url": client_url, "client": ANALYSIS_SYSTEM},
             "one_stop": {"client_url": client_url, "client": ONE_STOP_SYSTEM, "service": CITIZEN.service},
             "nodes": [

@@ -11,6 +11,7 @@ import hmac
 import json
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -238,9 +239,12 @@ class Provider:
             "redirect_uri": self.callback,
             "code_verifier": verifier,
         }
-        login = aiohttp.BasicAuth(quote(self.client_id, safe=""), quote(self.client_secret, safe=""))
-        status, told = await self._ask("POST", endpoint, auth=login, data=urlencode(form),
-                                       headers={"Content-Type": "application/x-www-form-urlencoded"})  # fmt: skip
+        login = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"  # RFC 6749, section 2.3.1
+        headers = {
+            "Authorization": f"Basic {b64encode(login.encode()).decode()}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        status, told = await self._ask("POST", endpoint, data=urlencode(form), headers=headers)
         if status != 200:
             raise self._refused("code")
         return told
