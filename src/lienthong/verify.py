@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPException
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,8 @@ REQUEST_OPTIONAL = (  # noqa: SIM905 - reads as the profile lists it
 ).split()
 RESPONSE = ["@status", "content-digest", "lienthong-record", "signature;req"]
 TAG, MOST_LIFE_S, FAR_APART_S = "lienthong-1", 60, 600
+# A log is a chain of half-year shards; the last checkpoint of one names the next, whose first entry names it.
+SHARD, FINAL = "[1-9][0-9]{3}h[12]", "final "
 DOCUMENT_DOMAIN = b"lienthong document 1\n"
 MOST_FILE_BYTES, MOST_BUNDLE_BYTES = 20_000_000, 256 * 65_537
 
@@ -92,6 +95,7 @@ CLAIMS = {
     "consumer-key": ("Khóa ký yêu cầu thuộc về bên khai thác", "The request's key belongs to the consumer"),
     "provider-key": ("Khóa ký trả lời thuộc về bên cung cấp", "The answer's key belongs to the provider"),
     "entries": ("Mọi bản ghi và tệp của nhật ký khớp nhau", "All records and files of the log agree"),
+    "shards": ("Các phân đoạn của nhật ký nối tiếp nhau", "The log's shards follow each other"),
     "root": ("Gốc tính lại đúng với điểm kiểm tra", "The recomputed root is the checkpoint's"),
     "records": ("Mọi bản ghi đúng khuôn dạng 1", "Every record has format 1"),
     "pairs": ("Bản ghi của hai bên khớp nhau", "The two sides' records agree"),
@@ -144,6 +148,8 @@ REASONS = {
     "other-key": ("khóa khác với khóa được tin", "another key than the trusted one"),
     "against": ("nhật ký {path} sai", "the log {path} is wrong"),
     "not-in-directory": ("danh bạ không ghi khóa này cho {who} lúc đó", "the directory had no such key of {who}"),
+    "shard": ("phân đoạn {name} không nối tiếp phân đoạn trước", "the shard {name} does not follow the one before"),
+    "no-shard": ("chưa thấy phân đoạn {name}", "the shard {name} is not there yet"),
     "missing": ("thiếu tệp {path}", "the file {path} is missing"),
     "tile": ("tệp {path} không khớp các bản ghi", "the file {path} does not fit the records"),
     "other-root": ("gốc tính lại là {found}", "the root comes out as {found}"),
@@ -233,11 +239,13 @@ class Message(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A checkpoint: which log, how many entries, the root over them."""
+    """A checkpoint: which shard of which log, how many entries, the root over them."""
 
     origin: str
     size: int
     root: bytes
+    following: str | None = None
+    """The origin of the next shard, when this checkpoint froze its shard."""
 
 
 # --- receipts
@@ -473,13 +481,13 @@ def _check_log_key(
     key, origin = log["key"], log["origin"]
     if not (isinstance(key, str) and isinstance(origin, str)):
         raise Wrong("malformed")
-    if log_key is not None and key != log_key.strip():
+    if log_key is not None and key != _key_of_shard(log_key.strip(), origin):
         raise Wrong("other-key")
     if known is not None:
         serves = "/".join(record[record["side"]].split("/")[:3])
         for node in known["nodes"]:
             if node["id"] == record["node"] and serves in node["members"]:
-                if (node["log_origin"], node["log_key"]) != (origin, key):
+                if not _is_shard(node["log_origin"], origin) or _key_of_shard(node["log_key"], origin) != key:
                     raise Wrong("other-key")
                 return
         raise Wrong("not-in-directory", who=record["node"])
@@ -577,7 +585,9 @@ def _listed_policy(known: Mapping[str, Any], tree: Tree) -> Quorum:
     keys = [
         node["witness_key"]
         for node in known["nodes"]
-        if node["id"] in policy["witnesses"] and node.get("witness_key") and node["log_origin"] != tree.origin
+        if node["id"] in policy["witnesses"]
+        and node.get("witness_key")
+        and not _is_shard(node["log_origin"], tree.origin)
     ]
     return Quorum(int(policy["threshold"]), keys)
 
@@ -613,7 +623,7 @@ def _read_policy(text: str, tree: Tree) -> Quorum:
             raise Wrong("policy", line=number) from None
     if quorum is None:
         raise Wrong("policy", line=0)
-    if logs and tree.origin not in logs:
+    if logs and not any(_is_shard(name, tree.origin) for name in logs):
         raise Wrong("other-log", origin=tree.origin)
     return Quorum(1, [quorum]) if isinstance(quorum, str) else quorum
 
@@ -683,14 +693,16 @@ def _check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
 class Scan:
     """What one walk over all entries of a log found; texts are as in the record, with their quotation marks."""
 
-    root: bytes
     size: int = 0
+    """Records: all entries but those that link shards."""
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     malformed: Wrong | None = None
     providers: dict[bytes, str] = field(default_factory=dict[bytes, str])
     """Hash of each provider's record: the request's signature digest it holds."""
-    roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
-    """Root of the log at those earlier sizes that were asked for."""
+    roots: dict[tuple[str, int], bytes] = field(default_factory=dict[tuple[str, int], bytes])
+    """Root of each shard at its size, and at those earlier sizes that were asked for."""
+    links: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """First entry of each shard but the first."""
     consumers: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
     """For each consumer's record with a counterpart: the counterpart's hash, and the request's signature digest."""
 
@@ -717,18 +729,21 @@ def verify_log(
     read, note = _log_at(source)
     known = _directory(report, directory, anchor)
     told = report.run("log-key", lambda: _trusted_key(note.split("\n", 1)[0], key, known, read("key", 2_000)))
-    tree = report.run("checkpoint", lambda: _log_checkpoint(note, told))
-    _witnesses(report, tree, lambda: note, (policy, known, None))
+    trees, notes = report.run("checkpoint", lambda: _log_checkpoints(read, note, told)) or (None, [])
+    for tree, signed in zip(trees or [], notes, strict=True):
+        _witnesses(report, tree, lambda text=signed: text, (policy, known, None))
     compared = Compared(iter(rows)) if rows is not None else None
-    scan = report.run("entries", lambda one: _scan(read, one, {*_sizes(heads)}, compared), tree)
-    report.run("root", _check_root, tree, scan)
+    scan = report.run("entries", lambda all_of: _scan_all(read, all_of, {*_sizes(heads)}, compared), trees)
+    report.run("root", _check_roots, trees, scan)
+    if trees and (len(trees) > 1 or trees[-1].following):
+        report.run("shards", _check_links, trees, scan)
     report.run("records", _check_records, scan)
     if heads:
-        report.run("heads", lambda one, by, found: _check_heads(heads, by, one, found), tree, told, scan)
+        report.run("heads", lambda all_of, by, found: _check_heads(heads, by, all_of, found), trees, told, scan)
     if compared is not None:
         report.run("database", compared.finish, scan)
     others = [verify_log(one, directory=directory, anchor=anchor) for one in against]
-    report.facts |= {"tree": tree, "scan": scan}
+    report.facts |= {"tree": trees[-1] if trees else None, "trees": trees, "scan": scan}
     report.run("pairs", lambda one: _check_pairs(report, one, others, against), scan)
     return report
 
@@ -766,7 +781,9 @@ def _reader(source: str, prefix: str) -> Callable[[str, int], bytes | None]:
 
 def _trusted_key(origin: str, key: str | None, known: Mapping[str, Any] | None, own: bytes | None) -> str:
     """The verifier key to check the log with: the checker's, the directory's, or for want of both the log's own."""
-    listed = [node["log_key"] for node in known["nodes"] if node["log_origin"] == origin] if known else []
+    nodes = known["nodes"] if known else []
+    listed = [_key_of_shard(node["log_key"], origin) for node in nodes if _is_shard(node["log_origin"], origin)]
+    key = _key_of_shard(key, origin) if key else None
     if known is not None and not listed:
         raise Wrong("not-in-directory", who=origin)
     if key and listed and key not in listed:
@@ -776,10 +793,50 @@ def _trusted_key(origin: str, key: str | None, known: Mapping[str, Any] | None, 
     raise Unshown("self-asserted" if own else "no-key", result=own.decode().strip() if own else None)
 
 
-def _log_checkpoint(note: str, key: str | None) -> Tree:
+def _log_checkpoints(
+    read: Callable[[str, int], bytes | None], note: str, key: str | None
+) -> tuple[list[Tree], list[str]]:
+    """The checkpoints of all shards in their order: each frozen one names the next, which lies in a folder below."""
+    trees, notes = list[Tree](), list[str]()
+    while True:
+        tree = _read_tree(_split_note(note)[0]) if key is None else _open_checkpoint(note, _shard_key(key, note))
+        if trees and tree.origin != trees[-1].following:
+            raise Wrong("shard", name=tree.origin)
+        if tree.origin in [one.origin for one in trees]:
+            raise Wrong("shard", name=tree.origin)
+        trees.append(tree)
+        notes.append(note)
+        following = tree.following and _is_shard(trees[0].origin, tree.following)
+        told = read(f"{_folder(trees, tree.following or '')}checkpoint", 1_000_000) if following else None
+        if told is None:
+            break
+        note = told.decode("utf-8", "replace")
     if key is None:
-        raise Unshown("no-key", result=_read_tree(_split_note(note)[0]))
-    return _open_checkpoint(note, key)
+        raise Unshown("no-key", result=(trees, notes))
+    return trees, notes
+
+
+def _shard_key(key: str, note: str) -> str:
+    return _key_of_shard(key, note.split("\n", 1)[0])
+
+
+def _folder(trees: Sequence[Tree], origin: str) -> str:
+    """Where the files of a shard lie below those of the first."""
+    return "" if origin == trees[0].origin else origin.removeprefix(trees[0].origin + "/") + "/"
+
+
+def _link(tree: Tree, following: str) -> bytes:
+    """The first entry of the shard ``following``, whose predecessor ended as ``tree``."""
+    link = {"link": 1, "shard": following, "previous": tree.origin, "size": tree.size, "root": tree.root.hex()}
+    return json.dumps(link, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _check_links(trees: Sequence[Tree], scan: Scan) -> None:
+    for before, tree in pairwise(trees):
+        if scan.links.get(tree.origin) != _link(before, tree.origin):
+            raise Wrong("shard", name=tree.origin)
+    if trees[-1].following:
+        raise Unshown("no-shard", name=trees[-1].following)
 
 
 class Compared:
@@ -806,31 +863,55 @@ class Compared:
             raise Wrong("rows", count=self.count, size=scan.size)
 
 
-def _sizes(heads: Iterable[str]) -> Iterator[int]:
-    """What sizes the notes name, signed or not."""
+def _sizes(heads: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """What shards and sizes the notes name, signed or not."""
     for head in heads:
         with contextlib.suppress(Wrong, ValueError, IndexError):
-            yield _read_tree(_split_note(head)[0]).size
+            tree = _read_tree(_split_note(head)[0])
+            yield tree.origin, tree.size
 
 
-def _check_heads(heads: Sequence[str], key: str, tree: Tree, scan: Scan) -> None:
-    for mark in (_open_checkpoint(head, key) for head in heads):
-        if mark.origin != tree.origin:
-            raise Wrong("other-log", origin=mark.origin)
-        if mark.size > tree.size:
+def _check_heads(heads: Sequence[str], key: str, trees: Sequence[Tree], scan: Scan) -> None:
+    shards = {tree.origin: tree for tree in trees}
+    for head in heads:
+        mark = _open_checkpoint(head, _key_of_shard(key, head.split("\n", 1)[0]))
+        tree = shards.get(mark.origin)
+        if tree is None and _is_shard(trees[0].origin, mark.origin):
             raise Wrong("shorter", size=mark.size)
-        if scan.roots[mark.size] != mark.root:
+        if tree is None:
+            raise Wrong("other-log", origin=mark.origin)
+        if mark.size > tree.size or (mark.following and not tree.following):
+            raise Wrong("shorter", size=mark.size)
+        if scan.roots[mark.origin, mark.size] != mark.root:
             raise Wrong("other-history", size=mark.size)
 
 
+def _scan_all(
+    read: Callable[[str, int], bytes | None],
+    trees: Sequence[Tree],
+    sizes: set[tuple[str, int]],
+    compared: Compared | None,
+) -> Scan:
+    """Walk over all entries of all shards; the database counts one number between two of them."""
+    scan, begin = Scan(), 0
+    for tree in trees:
+        folder = _folder(trees, tree.origin)
+        reader = read if not folder else lambda path, most, below=folder: read(below + path, most)
+        wanted = {size for origin, size in sizes if origin == tree.origin}
+        _scan(scan, reader, tree, wanted, compared, begin)
+        begin += tree.size + 1
+    return scan
+
+
 def _scan(
+    scan: Scan,
     read: Callable[[str, int], bytes | None],
     tree: Tree,
-    sizes: set[int] | None = None,
-    compared: Compared | None = None,
-) -> Scan:
+    sizes: set[int],
+    compared: Compared | None,
+    begin: int,
+) -> None:
     """Walk over all entries: hash each, rebuild every tile of every level from the hashes, compare it with the file."""
-    scan = Scan(b"")
     levels: list[tuple[int, list[bytes]]] = []  # for each level: number of full tiles so far, hashes after them
 
     def add(level: int, one: bytes) -> None:
@@ -843,21 +924,22 @@ def _scan(
             levels[level] = (full + 1, [])
             add(level + 1, _root_of(row))
 
-    sizes = sizes or set()
     for index, entry in enumerate(_entries(read, tree.size)):
         leaf = _leaf_hash(entry)
         if index in sizes:
-            scan.roots[index] = _ragged_root(levels)
+            scan.roots[tree.origin, index] = _ragged_root(levels)
         add(0, leaf)
-        _note_record(scan, index, entry, leaf)
+        if index == 0 and begin:
+            scan.links[tree.origin] = entry
+            continue
+        scan.size += 1
+        _note_record(scan, begin + index, entry, leaf)
         if compared is not None:
-            compared.take(index, entry, leaf)
-    scan.size = tree.size
+            compared.take(begin + index, entry, leaf)
     for level, (full, row) in enumerate(levels):
         if row:
             _compare_tile(read, level, full, row)
-    scan.root = scan.roots[tree.size] = _ragged_root(levels)
-    return scan
+    scan.roots[tree.origin, tree.size] = _ragged_root(levels)
 
 
 def _ragged_root(levels: Sequence[tuple[int, list[bytes]]]) -> bytes:
@@ -918,9 +1000,11 @@ def _note_record(scan: Scan, index: int, entry: bytes, leaf: bytes) -> None:
         scan.consumers.append((bytes.fromhex(peer[1:-1]), digest))
 
 
-def _check_root(tree: Tree, scan: Scan) -> None:
-    if scan.root != tree.root:
-        raise Wrong("other-root", found=scan.root.hex())
+def _check_roots(trees: Sequence[Tree], scan: Scan) -> None:
+    for tree in trees:
+        found = scan.roots[tree.origin, tree.size]
+        if found != tree.root:
+            raise Wrong("other-root", found=found.hex())
 
 
 def _check_records(scan: Scan) -> None:
@@ -947,6 +1031,21 @@ def _check_pairs(report: Report, scan: Scan, others: Sequence[Report], against: 
 
 
 # --- hashes, notes, keys
+
+
+def _is_shard(log: str, origin: str) -> bool:
+    """Whether ``origin`` is the log of that name, or one of its shards."""
+    return re.fullmatch(f"{re.escape(log)}(?:/{SHARD})?", origin) is not None
+
+
+def _key_of_shard(verifier_key: str, origin: str) -> str:
+    """The verifier key of a log as its shard ``origin`` bears it; unchanged where that is no shard of it."""
+    name, _, rest = verifier_key.strip().partition("+")
+    if name == origin or not _is_shard(name, origin):
+        return verifier_key.strip()
+    octets = _base64(rest.partition("+")[2])
+    key_id = hashlib.sha256(origin.encode() + b"\n" + octets).hexdigest()[:8]
+    return f"{origin}+{key_id}+{base64.b64encode(octets).decode()}"
 
 
 def _leaf_hash(entry: bytes) -> bytes:
@@ -976,7 +1075,9 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
 
 def _read_tree(text: str) -> Tree:
     origin, size, root, *rest = text.split("\n")
-    tree = Tree(origin, int(_matched("(0|[1-9][0-9]{0,17})", size)[0]), _base64(root))
+    following = [line.removeprefix(FINAL) for line in rest if line.startswith(FINAL)]
+    count = int(_matched("(0|[1-9][0-9]{0,17})", size)[0])
+    tree = Tree(origin, count, _base64(root), following[0] if following else None)
     if not origin or len(tree.root) != 32 or rest[-1:] != [""] or "" in rest[:-1]:
         raise Wrong("note")
     return tree
@@ -1088,7 +1189,7 @@ def _facts(report: Report) -> Iterator[str]:
         yield f"{record['at']}  {record['way']}  {record['outcome']}  {record['side']}  {record['node']}"
         if report.facts["synthetic"]:
             yield "Dữ liệu giả lập, theo lời biên nhận / Synthetic data, says the receipt"
-    if tree := report.facts.get("tree"):
+    for tree in report.facts.get("trees") or []:
         yield f"{tree.origin}  {tree.size} bản ghi / records  {tree.root.hex()}"
     if scan := report.facts.get("scan"):
         yield from (f"  {'  '.join(kind)}  {count}".replace('"', "") for kind, count in sorted(scan.counts.items()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -17,6 +18,7 @@ from lienthong.access import queries
 from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.models import instant
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
+from lienthong.access.shards import SHARD_NAME
 from lienthong.access.witness.queries import stamp_of, stamps
 from lienthong.i18n import T
 from lienthong.storage.pool import Pool, reading
@@ -34,6 +36,9 @@ def log_routes(pool: Pool, files: LogFiles, receipts: ReceiptMaker) -> list[Base
         "/log/checkpoint": _file(files, CHECKPOINT_FILE, FRESH),
         "/log/key": _file(files, KEY_FILE, FRESH),
         "/log/tile/{path:path}": _tile(files),
+        "/log/{shard:shard}/checkpoint": _file(files, CHECKPOINT_FILE, FRESH),
+        "/log/{shard:shard}/key": _file(files, KEY_FILE, FRESH),
+        "/log/{shard:shard}/tile/{path:path}": _tile(files),
         "/log/receipt/{record_hash}": _receipt(pool, receipts),
         "/log/proof/{record_hash}": _proof(pool, receipts),
         "/log/stamps": _stamps(pool),
@@ -44,9 +49,30 @@ def log_routes(pool: Pool, files: LogFiles, receipts: ReceiptMaker) -> list[Base
     return [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
 
 
+class _ShardName(Convertor[str]):
+    """A half-year in a path, so that no other word passes for a shard."""
+
+    regex = SHARD_NAME.pattern
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("shard", _ShardName())
+
+
+def _key(request: Request, key: str) -> str:
+    """Where a file of the shard that the path names lies; without a name, of the first one."""
+    shard = request.path_params.get("shard")
+    return f"{shard}/{key}" if shard else key
+
+
 def _file(files: LogFiles, key: str, headers: dict[str, str]) -> Handler:
-    async def read(_: Request) -> Response:
-        content = files.store.get(key)
+    async def read(request: Request) -> Response:
+        content = files.store.get(_key(request, key))
         if content is None:
             raise NoSuchRecord(T("The log has no checkpoint yet."), mend=T("Ask again in a second."))
         return Response(content, media_type="text/plain; charset=utf-8", headers=headers)
@@ -56,7 +82,7 @@ def _file(files: LogFiles, key: str, headers: dict[str, str]) -> Handler:
 
 def _tile(files: LogFiles) -> Handler:
     async def read(request: Request) -> Response:
-        content = files.store.get("tile/" + request.path_params["path"])
+        content = files.store.get(_key(request, "tile/" + request.path_params["path"]))
         if content is None:
             raise NoSuchRecord(T("The log has no such tile."), mend=T("Read the checkpoint: it tells the log's size."))
         return Response(content, media_type="application/octet-stream", headers=FOREVER)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from lienthong.access.shards import shard_name, shard_origin
+from lienthong.i18n import T
 from lienthong.storage.objects import ObjectStore
 from lienthong.trust import merkle
-from lienthong.trust.note import Checkpoint, VerifierKey, open_checkpoint
+from lienthong.trust.note import Checkpoint, NoteRefused, VerifierKey, open_checkpoint
 from lienthong.trust.proof import write_proof
 from lienthong.trust.tiles import TileReader
 
@@ -25,26 +27,41 @@ SIGNED_FILE = "signed-checkpoint"
 
 
 class LogFiles:
-    """Reads one log folder; ``store`` holds ``checkpoint`` and ``tile/...``.
+    """Reads one shard's folder; ``store`` holds ``checkpoint`` and ``tile/...``.
 
-    ``kept`` is where the node keeps the checkpoint it signed last (None: not at all).
+    What opens a log gives the first shard, under whose folder the others lie.  ``kept`` is where the node keeps the
+    checkpoint it signed last (None: not at all).
     """
 
     def __init__(
         self, folder: Path, origin: str, public_key: Ed25519PublicKey, kept: ObjectStore | None = None
     ) -> None:
         self.store = ObjectStore(folder)
+        self._folder = folder
         self._kept = kept
         self.origin = origin
         self.public_key = public_key
         self.verifier_key = str(VerifierKey(origin, public_key))
 
-    def published_size(self) -> int:
-        """Number of leaves the published checkpoint covers; 0 before the first."""
+    def shard(self, name: str) -> LogFiles:
+        """The files of the shard ``name`` of this log; the first one's are these."""
+        if not name:
+            return self
+        return LogFiles(self._folder / name, shard_origin(self.origin, name), self.public_key, self._kept)
+
+    def of_note(self, note: bytes) -> LogFiles:
+        """The files of the shard whose signed checkpoint ``note`` is; raises NoteRefused."""
+        return self.shard(shard_name(self.origin, self.opened(note).origin) or "")
+
+    def published(self) -> Checkpoint | None:
+        """The checkpoint that readers of this shard see; None before the first."""
         note = self.store.get(CHECKPOINT_FILE)
-        if note is None:
-            return 0
-        return open_checkpoint(note, self.origin, self.public_key, self.origin).size
+        return None if note is None else open_checkpoint(note, self.origin, self.public_key, self.origin)
+
+    def published_size(self) -> int:
+        """Number of leaves the published checkpoint of this shard covers; 0 before the first."""
+        published = self.published()
+        return published.size if published else 0
 
     def keep_signed(self, note: bytes) -> None:
         """Keep the checkpoint just signed, before anybody sees it."""
@@ -56,8 +73,11 @@ class LogFiles:
         return self._kept.get(SIGNED_FILE) if self._kept is not None else None
 
     def opened(self, note: bytes) -> Checkpoint:
-        """The checkpoint in a note of this very log; raises NoteRefused."""
-        return open_checkpoint(note, self.origin, self.public_key, self.origin)
+        """The checkpoint in a note of this very log, of whichever shard; raises NoteRefused."""
+        origin = note.partition(b"\n")[0].decode("utf-8", "replace")
+        if shard_name(self.origin, origin) is None:
+            raise NoteRefused(T("The checkpoint is of another log."), origin=origin)
+        return open_checkpoint(note, origin, self.public_key, origin)
 
     def root_at(self, size: int, of: int) -> bytes:
         """The root over the first ``size`` leaves of a log of ``of`` leaves, from its tiles; raises BrokenLog."""

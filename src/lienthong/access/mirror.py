@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE
+from lienthong.access.shards import next_shard, shard_name, write_link
 from lienthong.access.witness.forks import compare_heads
 from lienthong.access.witness.queries import Evidence
 from lienthong.errors import Problem, Side
@@ -42,7 +43,7 @@ class Mirrored:
 
 
 def mirror(fetch: ReadPath, store: ObjectStore, key: str | None = None) -> Mirrored:
-    """Bring the copy in ``store`` up to the log that ``fetch`` reads.
+    """Bring the copy in ``store`` up to the log that ``fetch`` reads, shard after shard.
 
     ``key`` is the log's verifier key as the owner of the copy knows it; without it the copy's own, then the log's word.
     Raises MirrorRefused (a fork leaves its evidence in ``fork.json``), NoteRefused, BrokenLog.
@@ -51,7 +52,54 @@ def mirror(fetch: ReadPath, store: ObjectStore, key: str | None = None) -> Mirro
     own = store.get(KEY_FILE) or told
     if note is None or (key is None and own is None):
         raise MirrorRefused(T("There is no log at this address."))
-    verifier = parse_verifier_key(key or (own or b"").decode("utf-8", "replace").strip())
+    log = parse_verifier_key(key or (own or b"").decode("utf-8", "replace").strip())
+    last, fetched = _copy(fetch, store, log, note)
+    size, before = last.size, {log.name}
+    while (following := next_shard(last)) is not None:
+        link, folder = write_link(following, last), _folder(log, following)
+        note = fetch(folder + CHECKPOINT_FILE)
+        if note is None:
+            break
+        if following in before:
+            raise MirrorRefused(T("The shards of the log do not follow each other."))
+        before.add(following)
+        verifier = VerifierKey(following, log.public_key)
+        last, more = _copy(_below(fetch, folder), Below(store, folder), verifier, note)
+        if TileReader(_below(store.get, folder), last.size).entry(0) != link:
+            raise MirrorRefused(T("The shards of the log do not follow each other."))
+        size, fetched = size + last.size, fetched + more
+    return Mirrored(log.name, size, fetched)
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The part of ``store`` whose names begin with ``folder``."""
+
+    store: ObjectStore
+    folder: str
+
+    def get(self, path: str) -> bytes | None:
+        """As of the store."""
+        return self.store.get(self.folder + path)
+
+    def put(self, path: str, content: bytes) -> None:
+        """As of the store."""
+        self.store.put(self.folder + path, content)
+
+
+def _below(read: ReadPath, folder: str) -> ReadPath:
+    return lambda path: read(folder + path)
+
+
+def _folder(log: VerifierKey, shard: str) -> str:
+    name = shard_name(log.name, shard)
+    if not name:
+        raise MirrorRefused(T("The shards of the log do not follow each other."))
+    return f"{name}/"
+
+
+def _copy(fetch: ReadPath, store: ObjectStore | Below, verifier: VerifierKey, note: bytes) -> tuple[Checkpoint, int]:
+    """Bring the copy of one shard up to its checkpoint ``note``; that checkpoint, and how many files were fetched."""
     new = _opened(verifier, note)
     _refuse_contradiction(verifier, fetch, store, new, note)
     fetched = sum(_take(fetch, store, path) for path in files_of(new.size))
@@ -63,7 +111,7 @@ def mirror(fetch: ReadPath, store: ObjectStore, key: str | None = None) -> Mirro
             raise MirrorRefused(T("Entry {index} is not the one that the log's hashes stand for."), index=index)
     store.put(KEY_FILE, (str(verifier) + "\n").encode())
     store.put(CHECKPOINT_FILE, note)
-    return Mirrored(verifier.name, new.size, fetched)
+    return new, fetched
 
 
 def files_of(size: int) -> Iterator[str]:
@@ -77,7 +125,7 @@ def files_of(size: int) -> Iterator[str]:
         level, count = level + 1, count >> TILE_HEIGHT
 
 
-def _take(fetch: ReadPath, store: ObjectStore, path: str) -> bool:
+def _take(fetch: ReadPath, store: ObjectStore | Below, path: str) -> bool:
     """Fetch a file that is not here; of a partial one the full one that replaced it will do."""
     full = path.partition(".p/")[0]
     if store.get(path) is not None or store.get(full) is not None:
@@ -90,7 +138,9 @@ def _take(fetch: ReadPath, store: ObjectStore, path: str) -> bool:
     raise BrokenLog(T("The file {path} of the log is missing."), path=path)
 
 
-def _refuse_contradiction(key: VerifierKey, fetch: ReadPath, store: ObjectStore, new: Checkpoint, note: bytes) -> None:
+def _refuse_contradiction(
+    key: VerifierKey, fetch: ReadPath, store: ObjectStore | Below, new: Checkpoint, note: bytes
+) -> None:
     before = store.get(CHECKPOINT_FILE)
     if before is None:
         return
@@ -105,7 +155,7 @@ def _refuse_contradiction(key: VerifierKey, fetch: ReadPath, store: ObjectStore,
         )
     if found is not None:
         raise MirrorRefused(T("The log does not show that it continues the copy: {why}"), why=found.why)
-    if new.size < old.size:
+    if new.size < old.size or (next_shard(old) and next_shard(new) != next_shard(old)):
         raise MirrorRefused(
             T("The log shows {size} entries, the copy holds {known}, signed by the log."),
             size=new.size,

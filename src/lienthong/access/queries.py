@@ -12,6 +12,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from lienthong.access.shards import Shard
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -162,6 +164,26 @@ async def newest_checkpoint(db: AsyncConnection) -> tuple[int, bytes, bytes] | N
     cursor = await db.execute("SELECT size, root, note FROM checkpoint ORDER BY size DESC LIMIT 1")
     row = await cursor.fetchone()
     return (row[0], bytes(row[1]), bytes(row[2])) if row else None
+
+
+SHARDS = "SELECT name, half, begin, lead(begin) OVER (ORDER BY begin) - 1 AS end FROM log_shard ORDER BY begin"
+
+
+async def shards(db: AsyncConnection) -> tuple[Shard, ...]:
+    """The shards of the log in their order; the last one is open."""
+    async with db.cursor(row_factory=class_row(Shard)) as cursor:
+        await cursor.execute(SHARDS)
+        return tuple(await cursor.fetchall())
+
+
+async def open_shard(db: AsyncConnection, name: str, begin: int) -> None:
+    """Note that a shard of this half-year begins at the number ``begin``; the one before is frozen by that."""
+    await db.execute("INSERT INTO log_shard (begin, name, half) VALUES (%s, %s, %s)", (begin, name, name))
+
+
+async def keep_shard_until(db: AsyncConnection, begin: int, half: str) -> None:
+    """Let the shard that begins at ``begin``, which is empty, take the records of ``half``."""
+    await db.execute("UPDATE log_shard SET half = %s WHERE begin = %s", (half, begin))
 
 
 async def checkpoint_of_size(db: AsyncConnection, size: int) -> bytes | None:

@@ -14,6 +14,7 @@ import orjson
 
 from lienthong.access import queries
 from lienthong.access.log import LogFiles
+from lienthong.access.shards import Shard
 from lienthong.access.witness.policy import Policy, no_policy
 from lienthong.access.witness.queries import best_checkpoint
 from lienthong.errors import Problem, Side
@@ -58,7 +59,9 @@ class ReceiptMaker:
         detail = self._detail(stored)
         shown = to_owner or detail.get("public") is True
         policy = self.policy()
-        note = await self._covering(db, stored, policy)
+        shard = await _shard_of(db, stored)
+        note = await self._covering(db, stored, shard, policy)
+        log = self.log.shard(shard.name)
         return {
             "format": RECEIPT_FORMAT,
             "node": self.node,
@@ -67,32 +70,39 @@ class ReceiptMaker:
             "record_hash": stored.hash.hex(),
             "messages": _shown_messages(detail.get("messages")) if shown else None,
             "withheld": None if shown or "messages" not in detail else "messages",
-            "log": {"origin": self.log.origin, "key": self.log.verifier_key},
+            "log": {"origin": log.origin, "key": log.verifier_key},
             "witnesses": policy.stated() | {"cosigned": _cosigners(note, policy)},
-            "proof": self._proof(stored, note),
+            "proof": self._proof(stored, shard, note),
         }
 
     async def proof(self, db: Connection, stored: queries.Stored) -> str | None:
         """The ``tlog-proof`` text of a record, or None while no checkpoint covers it."""
-        return self._proof(stored, await self._covering(db, stored, self.policy()))
+        shard = await _shard_of(db, stored)
+        return self._proof(stored, shard, await self._covering(db, stored, shard, self.policy()))
 
-    async def _covering(self, db: Connection, stored: queries.Stored, policy: Policy) -> bytes | None:
+    async def _covering(self, db: Connection, stored: queries.Stored, shard: Shard, policy: Policy) -> bytes | None:
         """The newest checkpoint over the record that enough witnesses cosigned, else the newest; None before any."""
         if stored.idx is None:
             return None
-        best = await best_checkpoint(db, policy.names, policy.threshold, above=stored.idx)
+        best = await best_checkpoint(db, policy.names, policy.threshold, above=stored.idx, upto=shard.last)
         return cosigned(bytes(best.note), best.lines) if best else None
 
-    def _proof(self, stored: queries.Stored, note: bytes | None) -> str | None:
+    def _proof(self, stored: queries.Stored, shard: Shard, note: bytes | None) -> str | None:
         """The ``tlog-proof`` text against the checkpoint ``note``, or None while none covers the record."""
         if stored.idx is None or note is None:
             return None
-        return self.log.proof(stored.idx, self.log.opened(note).size, note)
+        return self.log.shard(shard.name).proof(stored.idx - shard.begin, self.log.opened(note).size, note)
 
     def _detail(self, stored: queries.Stored) -> dict[str, object]:
         if stored.detail is None:
             return {}
         return cast("dict[str, object]", orjson.loads(self.seal.decrypt(bytes(stored.detail), bytes(stored.hash))))
+
+
+async def _shard_of(db: Connection, stored: queries.Stored) -> Shard:
+    """The shard in which the record lies; the open one for a record without a place."""
+    shards = await queries.shards(db)
+    return next((shard for shard in reversed(shards) if stored.idx is None or shard.begin <= stored.idx), shards[0])
 
 
 def message_evidence(base: bytes, signature: bytes, keyid: str, jwk: dict[str, str]) -> dict[str, object]:

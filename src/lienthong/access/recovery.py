@@ -8,7 +8,7 @@ this very log, so nobody else can stop it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -17,6 +17,7 @@ import orjson
 
 from lienthong.access import queries
 from lienthong.access.log import CHECKPOINT_FILE, LogFiles
+from lienthong.access.shards import Shard, next_shard, shard_origin
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.storage.pool import Connection, DatabaseFailed, connect, wait_for_notices
@@ -54,39 +55,51 @@ class Contradiction:
     source: str
     """Who showed it: ``published``, ``kept``, ``database``, or a witness's name."""
     size: int
-    """Size of the checkpoint that contradicts."""
+    """Size of the checkpoint that contradicts, counted through all shards."""
     own_size: int
 
 
-def contradiction(files: LogFiles, own_size: int, source: str, note: bytes) -> Contradiction | None:
-    """Whether ``note``, if it is signed by this log, says something that its ``own_size`` records do not bear out."""
+def contradiction(
+    files: LogFiles, shards: Sequence[Shard], own_size: int, source: str, note: bytes
+) -> Contradiction | None:
+    """Whether ``note``, if it is signed by this log, says something that its ``own_size`` numbers do not bear out.
+
+    ``shards`` are those that the database knows.
+    """
     try:
         head = files.opened(note)
     except NoteRefused:
         return None  # anybody can write that
-    if head.size > own_size:
-        return Contradiction("shortened", source, head.size, own_size)
+    shard = next((one for one in shards if shard_origin(files.origin, one.name) == head.origin), None)
+    if shard is None:  # opened after the state that is here
+        return Contradiction("shortened", source, own_size + 1 + head.size, own_size)
+    size, own = shard.begin + head.size, shard.size(own_size)
+    if next_shard(head) and shard.end is None:  # it was frozen, and here it would be continued
+        return Contradiction("shortened", source, size + 1, own_size)
+    if head.size > own:
+        return Contradiction("shortened", source, size, shard.begin + own)
     if head.size == 0:
         return None
     try:
-        found = files.root_at(head.size, own_size)
+        found = files.shard(shard.name).root_at(head.size, own)
     except BrokenLog:
-        return Contradiction("files", source, head.size, own_size)
-    return None if found == head.root else Contradiction("forked", source, head.size, own_size)
+        return Contradiction("files", source, size, own_size)
+    return None if found == head.root else Contradiction("forked", source, size, own_size)
 
 
 async def examine(db: Connection, files: LogFiles, heads: Iterable[tuple[str, bytes]] = ()) -> Contradiction | None:
     """Compare the database with files, with what was signed last and with ``heads`` (source, note); the first fault."""
     at = await queries.head(db)
-    newest = await queries.newest_checkpoint(db)
+    newest, shards = await queries.newest_checkpoint(db), await queries.shards(db)
     await db.commit()
     own = newest[0] if newest else 0
     if own != at.size:
         return Contradiction("shortened", "database", max(own, at.size), min(own, at.size))
-    told = [("published", files.store.get(CHECKPOINT_FILE)), ("kept", files.last_signed())]
+    told = [("published", files.shard(shard.name).store.get(CHECKPOINT_FILE)) for shard in shards]
+    told.append(("kept", files.last_signed()))
     told.append(("database", newest[2] if newest else None))
     for source, note in [*told, *heads]:
-        if note is not None and (found := contradiction(files, own, source, note)):
+        if note is not None and (found := contradiction(files, shards, own, source, note)):
             return found
     return None
 
@@ -147,12 +160,13 @@ async def lift_recovery(
             source=found.source,
             cause=found.cause,
         )
-    state = await recovery_state(db)
-    if state is not None and shown.size < state.size:
+    state, shards = await recovery_state(db), await queries.shards(db)
+    begin = next(one.begin for one in shards if shard_origin(files.origin, one.name) == shown.origin)
+    if state is not None and begin + shown.size + (next_shard(shown) is not None) < state.size:
         raise NotRecovered(
             T("The checkpoint shown has {shown} records, but recovery began over one of {size}."),
             mend=T("Show a checkpoint at least as large, from a witness or a mirror."),
-            shown=shown.size,
+            shown=begin + shown.size,
             size=state.size,
         )
     await queries.clear_recovery(db)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import orjson
@@ -17,11 +18,13 @@ from psycopg import AsyncConnection
 from lienthong.access import queries
 from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.queries import Head, Waiting
+from lienthong.access.shards import Shard, final_checkpoint, half_year, next_shard, write_link
 from lienthong.access.witness.policy import Policy, no_policy
 from lienthong.access.witness.queries import best_checkpoint
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.trust.cosign import cosigned
+from lienthong.trust.merkle import leaf_hash
 from lienthong.trust.note import Checkpoint, sign_checkpoint
 from lienthong.trust.tiles import TileReader, tiles_for
 
@@ -59,11 +62,15 @@ class Sequencer:
     epoch: int | None = None
     """The number ``queries.raise_epoch`` gave; None where nobody else can be (a tool, a test)."""
 
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    """Tells when a half-year ends."""
+
     async def step(self, db: AsyncConnection, limit: int = BATCH) -> int:
         """Place the records that wait, at most ``limit``; returns how many.
 
-        The connection must hold the sequencer lock and be outside a transaction.  In recovery nothing is done.
-        Raises LogShortened, SequencerReplaced.
+        When the half-year has ended, the shard is frozen first and the next one opened.  The connection must hold the
+        sequencer lock and be outside a transaction.  In recovery nothing is done.  Raises LogShortened,
+        SequencerReplaced.
         """
         at = await queries.head(db)
         if self.epoch is not None and at.epoch != self.epoch:
@@ -72,54 +79,97 @@ class Sequencer:
         if at.recovery is not None:
             await db.rollback()
             return 0
-        self._refuse_shorter(at.size)
+        shard = (await queries.shards(db))[-1]
+        files = self.files.shard(shard.name)
+        _refuse_shorter(files, shard.size(at.size))
+        half = half_year(self.clock())
+        if half > shard.half and shard.size(at.size) == 0:
+            await queries.keep_shard_until(db, shard.begin, half)
+        elif half > shard.half:
+            await self._open_next(db, at, shard, half)
+            return await self.step(db, limit)
         waiting = await queries.waiting_records(db, at, limit)
         if not waiting:
             await db.commit()
             return 0
-        for path, content in tiles_for(at.size, [record.leaf for record in waiting], self.files.store.get).items():
-            self.files.store.put(path, content)
-        size = at.size + len(waiting)
-        root = TileReader(self.files.store.get, size).root()
-        note = sign_checkpoint(Checkpoint(self.files.origin, size, root), self.key, self.files.origin)
+        old, new = shard.size(at.size), shard.size(at.size) + len(waiting)
+        for path, content in tiles_for(old, [record.leaf for record in waiting], files.store.get).items():
+            files.store.put(path, content)
+        root = TileReader(files.store.get, new).root()
+        note = sign_checkpoint(Checkpoint(files.origin, new, root), self.key, files.origin)
         await queries.place_entries(db, [entry_row(at.size + n, record) for n, record in enumerate(waiting)])
-        await queries.move_head(db, Head(waiting[-1].tx, waiting[-1].seq, size))
-        await queries.keep_checkpoint(db, size, root, note)
+        await queries.move_head(db, Head(waiting[-1].tx, waiting[-1].seq, at.size + len(waiting)))
+        await queries.keep_checkpoint(db, at.size + len(waiting), root, note)
         await db.commit()
         self.files.keep_signed(note)
         await publish_best(db, self.files, self.policy())
         return len(waiting)
 
+    async def _open_next(self, db: AsyncConnection, at: Head, shard: Shard, half: str) -> None:
+        """Freeze ``shard`` by a final checkpoint and open that of ``half``, whose first entry names it."""
+        old, new = self.files.shard(shard.name), self.files.shard(half)
+        size = shard.size(at.size)
+        last = Checkpoint(old.origin, size, TileReader(old.store.get, size).root())
+        link = write_link(new.origin, last)
+        first = Checkpoint(new.origin, 1, leaf_hash(link))
+        final = sign_checkpoint(final_checkpoint(last, new.origin), self.key, old.origin)
+        opening = sign_checkpoint(first, self.key, new.origin)
+        for path, content in tiles_for(0, [link], new.store.get).items():
+            new.store.put(path, content)
+        new.store.put(KEY_FILE, (new.verifier_key + "\n").encode())
+        await queries.open_shard(db, half, at.size + 1)
+        await queries.keep_checkpoint(db, at.size + 1, last.root, final)
+        await queries.keep_checkpoint(db, at.size + 2, first.root, opening)
+        await queries.move_head(db, Head(at.tx, at.seq, at.size + 2))
+        await db.commit()
+        self.files.keep_signed(opening)
+        await publish_best(db, self.files, self.policy())
+
     async def publish_newest(self, db: AsyncConnection) -> None:
         """At start: publish the newest checkpoint of the database, which a crash may have kept from readers."""
         newest = await queries.newest_checkpoint(db)
-        self._refuse_shorter(newest[0] if newest else 0)
+        shard = (await queries.shards(db))[-1]
+        _refuse_shorter(self.files.shard(shard.name), shard.size(newest[0] if newest else 0))
         self.files.store.put(KEY_FILE, (self.files.verifier_key + "\n").encode())
         await publish_best(db, self.files, self.policy())
 
-    def _refuse_shorter(self, size: int) -> None:
-        published = self.files.published_size()
-        if published > size:
-            raise LogShortened(
-                T("The database knows {size} records, but a checkpoint of {published} was published."),
-                mend=T("Restore the missing records; until then nothing is signed."),
-                size=size,
-                published=published,
-            )
+
+def _refuse_shorter(files: LogFiles, size: int) -> None:
+    published = files.published_size()
+    if published > size:
+        raise LogShortened(
+            T("The database knows {size} records, but a checkpoint of {published} was published."),
+            mend=T("Restore the missing records; until then nothing is signed."),
+            size=size,
+            published=published,
+        )
 
 
 async def publish_best(db: AsyncConnection, files: LogFiles, policy: Policy) -> None:
     """Show readers the newest checkpoint that enough witnesses cosigned, or for want of a recent one the newest.
 
-    What is published never becomes smaller.
+    What is published never becomes smaller, and a frozen shard never becomes open.  Looks at the open shard and at the
+    one before it.
     """
-    best = await best_checkpoint(db, policy.names, policy.threshold, patience_s=UNCOSIGNED_AFTER_S)
-    await db.commit()
-    if best is None or best.size < files.published_size():
-        return
-    note = cosigned(bytes(best.note), best.lines)
-    if note != files.store.get(CHECKPOINT_FILE):
-        files.store.put(CHECKPOINT_FILE, note)
+    for shard in (await queries.shards(db))[-2:]:
+        best = await best_checkpoint(
+            db,
+            policy.names,
+            policy.threshold,
+            above=shard.begin,
+            upto=shard.last,
+            patience_s=UNCOSIGNED_AFTER_S,
+        )
+        await db.commit()
+        if best is None:
+            continue
+        here, told = files.shard(shard.name), files.opened(bytes(best.note))
+        shown = here.published()
+        if shown is not None and (told.size < shown.size or (next_shard(shown) and not next_shard(told))):
+            continue
+        note = cosigned(bytes(best.note), best.lines)
+        if note != here.store.get(CHECKPOINT_FILE):
+            here.store.put(CHECKPOINT_FILE, note)
 
 
 def entry_row(index: int, record: Waiting) -> tuple[object, ...]:

@@ -110,7 +110,7 @@ def _log(patient: Patient) -> list[Fault]:
         return []
     try:
         with connected(patient.dsns.owner) as connection:
-            size, waiting, age_s = queries.log_state(connection)
+            shard, size, waiting, age_s = queries.log_state(connection)
     except DatabaseUnavailable:
         return []
     except Exception as broken:  # a table is missing: the database's own look says which
@@ -125,7 +125,8 @@ def _log(patient: Patient) -> list[Fault]:
     key = opened(patient, LOG_KEY)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         return []  # the look at the keys says so
-    files = LogFiles(patient.settings.data / "log", log_origin(patient.settings), key.public_key())
+    log = LogFiles(patient.settings.data / "log", log_origin(patient.settings), key.public_key())
+    files = log.shard(shard)
     faults: list[Fault] = []
     published = files.published_size()
     if published > size:

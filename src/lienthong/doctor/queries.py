@@ -48,14 +48,14 @@ def free_connections(connection: psycopg.Connection) -> tuple[int, int]:
     return (row[0], row[1]) if row else (0, 0)
 
 
-def log_state(connection: psycopg.Connection) -> tuple[int, int, float]:
-    """Records with a place, records without one, and seconds since the last checkpoint (or since ever)."""
+def log_state(connection: psycopg.Connection) -> tuple[str, int, int, float]:
+    """The open shard, its entries, records without a place, and seconds since the last checkpoint (or since ever)."""
     row = connection.execute(
         """
-        SELECT s.size,
+        SELECT h.name, s.size - h.begin,
                (SELECT count(*) FROM (SELECT 1 FROM record r WHERE (r.tx, r.seq) > (s.tx, s.seq) LIMIT 100000) w),
                extract(epoch FROM now() - (SELECT max(at) FROM checkpoint))::float8
-          FROM sequenced s
+          FROM sequenced s, (SELECT name, begin FROM log_shard ORDER BY begin DESC LIMIT 1) h
         """
     ).fetchone()
-    return (row[0], row[1], row[2] if row[2] is not None else float("inf")) if row else (0, 0, 0.0)
+    return (row[0], row[1], row[2], row[3] if row[3] is not None else float("inf")) if row else ("", 0, 0, 0.0)

@@ -16,10 +16,11 @@ from typing import Final
 import aiohttp
 import structlog
 
+from lienthong.access.shards import next_shard, shard_name
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import Node
 from lienthong.node.facts import NodeFacts
-from lienthong.node.published import NotAsPublished, read_agreements, read_services, read_size, read_uses
+from lienthong.node.published import NotAsPublished, read_agreements, read_head, read_services, read_uses
 
 log = structlog.get_logger("lienthong.public")
 EVERY_S: Final = 1.0
@@ -28,6 +29,8 @@ PATIENCE_S: Final = 1.0
 TIMEOUT_S: Final = 2.0
 """A node that takes longer is silent."""
 SHOWN_USES: Final = 100
+MOST_SHARDS: Final = 60
+"""Thirty years of half-years."""
 SMALL: Final = 64 * 1024
 LARGE: Final = 4 * 1024 * 1024
 """Most bytes read of one answer."""
@@ -148,6 +151,21 @@ class Neighbours:
         return self._session
 
 
+async def _covered(get: Get, node: Node, note: bytes) -> int | None:
+    """How many entries the log of ``node`` has over all shards; None when it did not sign what it shows."""
+    size = 0
+    for _ in range(MOST_SHARDS):
+        head = read_head(note, node)
+        if head is None:
+            return None
+        size += head.size
+        following = shard_name(node.log_origin, next_shard(head) or "")
+        if not following or (told := await get(f"/log/{following}/checkpoint", SMALL)) is None:
+            break
+        note = told
+    return size
+
+
 async def ask_everything(get: Get, snapshot: Snapshot, node: Node, before: NodeFacts) -> NodeFacts:
     """All that a node publishes about itself."""
     alive, uses, services, agreements, checkpoint = await asyncio.gather(
@@ -159,7 +177,7 @@ async def ask_everything(get: Get, snapshot: Snapshot, node: Node, before: NodeF
     )
     if alive is None:
         return replace(before, health="silent")
-    covered = None if checkpoint is None else read_size(checkpoint, node)
+    covered = None if checkpoint is None else await _covered(get, node, checkpoint)
     after = replace(before, health="starting", log_size=before.log_size if covered is None else covered)
     if uses is None or services is None or agreements is None:
         return after

@@ -204,8 +204,7 @@ class NodePages:
         at = await checkpoint_signed_at(db, newest[0]) if newest else None
         if newest is None or at is None:
             return None
-        size, root, _ = newest
-        return checkpoint_view(self._local.files.origin, self._local.files.verifier_key, size, root, at)
+        return checkpoint_view(self._local.files, newest[2], at)
 
 
 def _providers(nodes: Sequence[Node], own: NodeFacts) -> list[Node]:

@@ -17,6 +17,7 @@ import orjson
 
 from lienthong.access.models import Outcome, RecordSide, Way
 from lienthong.access.queries import Entry
+from lienthong.access.witness.policy import key_of_node
 from lienthong.agreements.models import Agreement
 from lienthong.agreements.reading import parse_agreement
 from lienthong.agreements.signing import check_signature
@@ -25,7 +26,7 @@ from lienthong.directory.document import Snapshot
 from lienthong.directory.models import Node, class_of, member_of, read_member_id, read_service_id, read_system_id
 from lienthong.errors import Problem
 from lienthong.node.facts import Count, SignedAgreement
-from lienthong.trust.note import open_checkpoint, parse_verifier_key
+from lienthong.trust.note import Checkpoint, open_checkpoint
 
 Known = TypeVar("Known")
 
@@ -78,11 +79,12 @@ def read_agreements(
     return tuple(_readable(lambda raw: _agreement(raw, node, snapshot, known), listed))
 
 
-def read_size(note: bytes, node: Node) -> int | None:
-    """How many records the checkpoint covers; None when the log that the directory names did not sign it."""
+def read_head(note: bytes, node: Node) -> Checkpoint | None:
+    """The checkpoint of a shard of the log; None when the log that the directory names did not sign it."""
+    origin = note.partition(b"\n")[0].decode("utf-8", "replace")
+    key = key_of_node(node, origin)
     try:
-        key = parse_verifier_key(node.log_key)
-        return open_checkpoint(note, node.log_origin, key.public_key, key.name).size
+        return None if key is None else open_checkpoint(note, origin, key.public_key, key.name)
     except Problem:
         return None
 

@@ -6,6 +6,7 @@ a few times a second at most.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -14,6 +15,8 @@ from lienthong.access import queries as log_queries
 from lienthong.access.witness import queries as witness_queries
 from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
+from lienthong.directory.models import member_of
+from lienthong.node.gathered import Gathered
 from lienthong.node.health import HealthDesk
 from lienthong.node.lines import use_lines
 from lienthong.node.local import Local
@@ -27,7 +30,7 @@ from lienthong.portal.members import provinces
 from lienthong.portal.models import Name, UseLine
 from lienthong.portal.nodes import NodeLine
 from lienthong.portal.pictures import Draw, Shown
-from lienthong.portal.queries import FIGURES, ViewRows, figure, hours, pairs, view_rows
+from lienthong.portal.queries import FIGURES, NATIONAL_FIGURES, ViewRows, figure, hours, pairs, view_rows
 from lienthong.portal.services import ServiceLine
 from lienthong.portal.shell import Look
 from lienthong.portal.status import PartState, StatusPage
@@ -106,7 +109,7 @@ class Rooms:
             recovering = await log_queries.recovery_row(db) is not None
         view = None
         if newest and at:
-            view = checkpoint_view(local.files.origin, local.files.verifier_key, newest[0], newest[1], at)
+            view = checkpoint_view(local.files, newest[2], at)
         signed = {line.split(" ")[1] for line in kept.lines} if kept else set[str]()
         return Journal(
             at=datetime.now(UTC),
@@ -141,10 +144,12 @@ class Rooms:
 
     async def pictures(self) -> Shown:
         """What the pictures show: two days by hour, the busiest pairs, members by province."""
-        gathered = await self._pages.gathered()
-        async with reading(self._local.pool) as db:
-            by_hour = await hours(db, PICTURED_HOURS)
-            busiest = await pairs(db, PICTURED_PAIRS)
+        gathered, national = await self._pages.gathered(), self._local.settings.national
+        if national:
+            by_hour, busiest = told_by_nodes(gathered)
+        else:
+            async with reading(self._local.pool) as db:
+                by_hour, busiest = await hours(db, PICTURED_HOURS), await pairs(db, PICTURED_PAIRS)
         return Shown(
             at=gathered.now,
             hours=tuple(Hour(at, way, count) for at, way, count in by_hour),
@@ -153,11 +158,24 @@ class Rooms:
                 for consumer, provider, count in busiest
             ),
             provinces=provinces(self.directory().contents.members, gathered.now.astimezone(VIETNAM).date()),
+            by_nodes=national,
         )
 
     async def _read_figures(self) -> tuple[Figure, ...]:
+        told = [key for key in FIGURES if self._local.settings.national or key not in NATIONAL_FIGURES]
         async with reading(self._local.pool) as db:
-            return tuple([Figure(key, await figure(db, key), datetime.now(UTC)) for key in FIGURES])
+            return tuple([Figure(key, await figure(db, key), datetime.now(UTC)) for key in told])
+
+
+def told_by_nodes(gathered: Gathered) -> tuple[list[tuple[datetime, str, int]], list[tuple[str, str, int]]]:
+    """The newest uses of all nodes, each counted once: by hour and way, and by consumer and provider."""
+    once = {entry.exchange_id: entry for facts in gathered.nodes for entry in facts.entries}
+    by_hour = Counter((entry.at.replace(minute=0, second=0, microsecond=0), entry.way) for entry in once.values())
+    between = Counter((member_of(entry.consumer), entry.provider) for entry in once.values())
+    return (
+        [(at, way, count) for (at, way), count in sorted(by_hour.items())],
+        [(consumer, provider, count) for (consumer, provider), count in between.most_common(PICTURED_PAIRS)],
+    )
 
 
 def drawing_in(sandbox: Sandbox) -> Draw:

@@ -14,12 +14,14 @@ from http.client import HTTPException
 import aiohttp
 import structlog
 
+from lienthong.access.queries import shards
 from lienthong.access.recovery import contradiction, enter_recovery, examine
+from lienthong.access.shards import shard_name
 from lienthong.access.witness import queries
 from lienthong.access.witness.ask import Asking
 from lienthong.access.witness.cosign import Witness
 from lienthong.access.witness.forks import Doubt, NotAFork, compare_heads, evidence_of, verify_fork
-from lienthong.access.witness.policy import Policy, log_key
+from lienthong.access.witness.policy import Policy, log_key, node_of_log
 from lienthong.access.witness.queries import Evidence
 from lienthong.directory.document import Snapshot
 from lienthong.node.local import Local, NoDirectory
@@ -50,7 +52,8 @@ def witness_of(local: Local) -> Witness:
     def keys(origin: str) -> VerifierKey | None:
         local.directory.look()
         try:
-            return None if origin == local.files.origin else log_key(local.directory.snapshot(), origin)
+            own = shard_name(local.files.origin, origin) is not None
+            return None if own else log_key(local.directory.snapshot(), origin)
         except NoDirectory:
             return None
 
@@ -83,9 +86,11 @@ async def own_heads(local: Local, session: aiohttp.ClientSession) -> list[Head]:
     """The heads of this node's log that the other nodes hold, from all who answer in time."""
     nodes = [node for node in local.directory.snapshot().contents.nodes if node.id != local.settings.node]
     told = await asyncio.gather(*(heads_at(session, node.public_url) for node in nodes))
-    origin = local.files.origin.encode() + b"\n"
     return [
-        (node.id, note) for node, notes in zip(nodes, told, strict=True) for note in notes if note.startswith(origin)
+        (node.id, note)
+        for node, notes in zip(nodes, told, strict=True)
+        for note in notes
+        if shard_name(local.files.origin, _origin(note)) is not None
     ]
 
 
@@ -144,21 +149,20 @@ async def compare_once(local: Local, session: aiohttp.ClientSession) -> list[Evi
 async def _conflict(local: Local, snapshot: Snapshot, witness: str, note: bytes) -> Evidence | Doubt | None:
     """How the head ``note``, held by ``witness``, disagrees with what this node knows of that log."""
     origin = _origin(note)
-    if origin == local.files.origin:
+    if shard_name(local.files.origin, origin) is not None:
         async with await connect(local.dsns.app) as db:
-            newest = await queries.newest_with_cosignatures(db, [])
-        if newest is not None and contradiction(local.files, newest.size, witness, note):
+            newest, known = await queries.newest_with_cosignatures(db, []), await shards(db)
+        if newest is not None and contradiction(local.files, known, newest.size, witness, note):
             await stop_if_contradicted(local, [(witness, note)])
         return None
-    key = log_key(snapshot, origin)
-    listed = next((node for node in snapshot.contents.nodes if node.log_origin == origin), None)
+    key, listed = log_key(snapshot, origin), node_of_log(snapshot, origin)
     async with local.pool.connection() as db:
         seen = await queries.seen_head(db, origin)
     if key is None or listed is None or seen is None:
         return None
     try:
-        own = bytes(seen.note)
-        return await asyncio.to_thread(compare_heads, key, own, note, log_files_at(listed.public_url))
+        own, read = bytes(seen.note), log_files_at(listed.public_url, shard_name(listed.log_origin, origin) or "")
+        return await asyncio.to_thread(compare_heads, key, own, note, read)
     except (NoteRefused, OSError, HTTPException):
         return None  # not the log's words, or the log is away: the next round looks again
 
@@ -187,11 +191,12 @@ async def _json_at(session: aiohttp.ClientSession, url: str) -> dict[str, list[d
     return found if isinstance(found, dict) else None
 
 
-def log_files_at(public_url: str) -> ReadPath:
-    """The files of a node's log as anybody may read them; to be used outside the event loop."""
+def log_files_at(public_url: str, shard: str = "") -> ReadPath:
+    """The files of a shard of a node's log as anybody may read them; to be used outside the event loop."""
+    folder = f"{public_url.rstrip('/')}/log/{shard and shard + '/'}"
 
     def read(path: str) -> bytes | None:
-        address = f"{public_url.rstrip('/')}/log/{path}"
+        address = folder + path
         try:
             with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:  # noqa: S310 - from the directory
                 return answer.read(MOST_FILE_BYTES)

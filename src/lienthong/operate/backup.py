@@ -27,7 +27,6 @@ from lienthong.i18n import T
 from lienthong.operate import database, queries
 from lienthong.operate.models import FileCopy, Manifest, TableCopy
 from lienthong.operate.sealed import Sealer
-from lienthong.trust.note import parse_checkpoint, split_note
 
 LEFT_OUT: Final = (
     "postgres", "cluster-folder", "serving.lock", "secrets/database.json",
@@ -96,7 +95,7 @@ def _fill(tar: tarfile.TarFile, settings: Settings, config: Path, now: datetime)
         program=__version__,
         revision=revision,
         checkpoint=note,
-        log_size=parse_checkpoint(split_note(note.encode())[0]).size if note else 0,
+        log_size=newest[0] if newest else 0,
         tables=tables,
         files=tuple(file for file in files if file is not None),
     )

@@ -13,6 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from lienthong.access.queries import SHARDS
+from lienthong.access.shards import Shard
 from lienthong.i18n import T
 from lienthong.storage.provision import DatabaseUnavailable
 
@@ -143,6 +145,14 @@ def newest_checkpoint(db: Database) -> tuple[int, bytes] | None:
     """Size and signed note of the newest checkpoint, or None."""
     found = _rows(db, "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1")
     return (int(found[0][0]), bytes(found[0][1])) if found else None
+
+
+def shards(db: Database) -> list[Shard]:
+    """The shards of the log in their order."""
+    return [
+        Shard(str(name), str(half), int(str(begin)), None if end is None else int(str(end)))
+        for name, half, begin, end in _rows(db, SHARDS)
+    ]
 
 
 def copy_out(db: Database, table: str, names: Sequence[str], take: Callable[[bytes], object]) -> int:

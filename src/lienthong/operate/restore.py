@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, ClassVar, cast
 
-from lienthong.access.log import LogFiles
+from lienthong.access.log import CHECKPOINT_FILE, LogFiles
 from lienthong.access.recovery import NotRecovered, contradiction, lift_recovery
 from lienthong.config import Settings
 from lienthong.errors import Problem, Side
@@ -32,9 +32,8 @@ from lienthong.operate import database, queries
 from lienthong.operate.backup import CONFIG, MANIFEST, PIECE
 from lienthong.operate.models import Manifest, read_manifest
 from lienthong.operate.sealed import BackupUnreadable, Opener
-from lienthong.storage.keyring import Keyring
+from lienthong.storage.keyring import open_keyring
 from lienthong.storage.migrations.runner import revisions
-from lienthong.storage.objects import ObjectStore
 from lienthong.storage.pool import connect
 from lienthong.storage.provision import migrate, prepare_database
 
@@ -92,7 +91,8 @@ def restore(settings: Settings, archive: Path, key: bytes, *, now: datetime) -> 
                     shutil.move(each, data / each.name)
                 write_dsns(settings, prepare_database(superuser, settings.database_name))
             if manifest.checkpoint:
-                ObjectStore(data / "log").put("checkpoint", manifest.checkpoint.encode())
+                newest = manifest.checkpoint.encode()
+                _log_files(settings).of_note(newest).store.put(CHECKPOINT_FILE, newest)
         finally:
             os.close(lock)
     return Restored(manifest, in_recovery)
@@ -105,7 +105,9 @@ def expect_to_lead_to(settings: Settings, note: bytes, size: int) -> None:
     """
     files = _log_files(settings)
     files.opened(note)
-    found = contradiction(files, size, "outside", note)
+    with database.owner(settings) as owner, queries.one_transaction(owner) as db:
+        shards = queries.shards(db)
+    found = contradiction(files, shards, size, "outside", note)
     if found is not None:
         raise NotRecovered(
             T("The log has {own_size} records; {source} shows {size} that it signed ({cause})."),
@@ -127,7 +129,7 @@ async def confirm(settings: Settings, note: bytes) -> int:
 
 
 def _log_files(settings: Settings) -> LogFiles:
-    public_key = Keyring(settings.data).ed25519(LOG_KEY).public_key()
+    public_key = open_keyring(settings).ed25519(LOG_KEY).public_key()
     return LogFiles(settings.data / "log", log_origin(settings), public_key)
 
 

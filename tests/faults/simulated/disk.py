@@ -14,6 +14,7 @@ from typing import Any
 
 from lienthong.access import seen
 from lienthong.access.queries import Head, Waiting
+from lienthong.access.shards import Shard
 from lienthong.storage.durability import QUESTION
 from tests.faults.simulated.world import Killed, Process, World, here
 
@@ -214,6 +215,11 @@ class Queries:
     async def head(db: Session) -> Head:
         await db.lock()
         return db.database.head
+
+    @staticmethod
+    async def shards(db: Session) -> tuple[Shard, ...]:
+        await db.step()
+        return (Shard("", "9999h2", 0, None),)
 
     @staticmethod
     async def waiting_records(db: Session, after: Head, limit: int) -> list[Waiting]:

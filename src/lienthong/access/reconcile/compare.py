@@ -15,11 +15,12 @@ from typing import Final
 from lienthong.access import queries as log_queries
 from lienthong.access.reconcile import queries
 from lienthong.access.reconcile.models import DayShare, Half, Verdict, compare, read_half
+from lienthong.access.witness.policy import key_of_node
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.errors import Problem
 from lienthong.storage.pool import Connection, Pool
-from lienthong.trust.note import parse_verifier_key
+from lienthong.trust.note import parse_checkpoint, split_note
 from lienthong.trust.proof import parse_proof, verify_proof
 
 READER: Final = "reconcile"
@@ -159,14 +160,17 @@ class Reconciler:
         return Verdict("waiting", unproven) if unproven and verdict.finding == "matched" else verdict
 
     def _in_log_of(self, peer: MemberId, told: Told) -> bool:
-        """Whether the proof shows the leaf in the log of a node that acts for ``peer``, by the directory's key."""
+        """Whether the proof shows the leaf in a shard of the log of the node that acts for ``peer``."""
         node = self.snapshot().node_of(peer)
         if node is None or told.proof is None:
             return False
         try:
-            verify_proof(
-                parse_proof(told.proof), read_half(told.leaf).hash, node.log_origin, parse_verifier_key(node.log_key)
-            )
+            proof = parse_proof(told.proof)
+            origin = parse_checkpoint(split_note(proof.checkpoint)[0]).origin
+            key = key_of_node(node, origin)
+            if key is None:
+                return False
+            verify_proof(proof, read_half(told.leaf).hash, origin, key)
         except Problem:
             return False
         return True

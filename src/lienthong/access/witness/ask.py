@@ -59,18 +59,22 @@ class Asking:
         self._policy = policy
         self._post = post
         self._clock = clock
-        self._known: dict[str, int] = {}
+        self._known: dict[tuple[str, str], int] = {}
         self._pauses: dict[str, _Pause] = {}
         self.contradicted: set[str] = set()
         """Names of witnesses who hold another head than this log has: their heads must be looked at."""
 
     async def round(self, pool: Pool) -> int:
-        """Ask everybody who has not cosigned the newest checkpoint; how many did now."""
+        """Ask everybody who has not cosigned the newest checkpoint or a shard's last one; how many did now."""
         policy = self._policy()
         async with pool.connection() as db:
             newest = await queries.newest_with_cosignatures(db, policy.names)
+            finals = await queries.finals_to_cosign(db, policy.names)
         if newest is None or not policy.witnesses:
             return 0
+        return sum([await self._round_for(pool, policy, kept) for kept in (*finals, newest)])
+
+    async def _round_for(self, pool: Pool, policy: Policy, newest: KeptCheckpoint) -> int:
         present = cosignature_times(cosigned(bytes(newest.note), newest.lines), [s.key for s in policy.witnesses])
         wanted = [site for site in policy.witnesses if site.key.name not in present and self._may_ask(site)]
         answers = await asyncio.gather(*(self._ask(site, newest) for site in wanted))
@@ -99,25 +103,28 @@ class Asking:
             log.warning("witness.missing", witness=name, why=str(away) or type(away).__name__, pause_s=length)
             return None
         self._pauses.pop(name, None)
-        self._known[name] = newest.size
+        told = self._files.opened(bytes(newest.note))
+        self._known[name, told.origin] = told.size
         self.contradicted.discard(name)
         return line
 
     async def _asked(self, site: WitnessSite, newest: KeptCheckpoint) -> str:
+        told = self._files.opened(bytes(newest.note))
+        files, known = self._files.of_note(bytes(newest.note)), (site.key.name, told.origin)
         for _ in range(MOST_TRIES):
-            old = self._known.get(site.key.name, 0)
-            proof = self._files.consistency(old, newest.size) if 0 < old < newest.size else []
+            old = self._known.get(known, 0)
+            proof = files.consistency(old, told.size) if 0 < old < told.size else []
             body = write_submission(Submission(old, tuple(proof), bytes(newest.note)))
             status, answer = await self._post(f"{site.url}/add-checkpoint", body)
             if status == 200:
                 return _checked(site, bytes(newest.note), answer)
             size = _told_size(answer) if status == 409 else None
-            if size is None or size > newest.size or size == old:
+            if size is None or size > told.size or size == old:
                 # It holds a larger head, or another of this size, or refuses the proof: look at its head, signed by us.
                 if status in (409, 422):
                     self.contradicted.add(site.key.name)
                 raise _Away(f"status {status}")
-            self._known[site.key.name] = size
+            self._known[known] = size
         raise _Away("its size changes")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lienthong.access.shards import next_shard
 from lienthong.access.witness import queries
 from lienthong.access.witness.forks import same_size_fork
 from lienthong.storage.pool import Connection, Pool, reading
@@ -92,11 +93,18 @@ class Witness:
         if size and not _continues(size, root, asked, checkpoint):
             await db.rollback()
             return Reply(422, "the proof does not lead from the head known here to this one\n")
+        if size and not next_shard(checkpoint) and await self._is_frozen(db, checkpoint.origin):
+            await db.rollback()
+            return Reply(422, "the shard was frozen by the checkpoint known here\n")
         line = cosign(checkpoint.text(), self.key, self.name, int(self.clock()))
         note = cosigned(_with_signature_of(key, asked.checkpoint), [line])
         await queries.keep_head(db, checkpoint.origin, checkpoint.size, checkpoint.root, note)
         await db.commit()
         return Reply(200, line)
+
+    async def _is_frozen(self, db: Connection, origin: str) -> bool:
+        seen = await queries.seen_head(db, origin)
+        return seen is not None and next_shard(parse_checkpoint(split_note(bytes(seen.note))[0])) is not None
 
     async def _keep_fork(self, db: Connection, asked: Submission, checkpoint: Checkpoint, key: VerifierKey) -> None:
         seen = await queries.seen_head(db, checkpoint.origin)

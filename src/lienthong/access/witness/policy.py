@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lienthong.access.shards import shard_key, shard_name
 from lienthong.directory.document import Snapshot
+from lienthong.directory.models import Node
 from lienthong.errors import Problem
 from lienthong.trust.cosign import CosignerKey, parse_cosigner_key
 from lienthong.trust.note import NoteRefused, VerifierKey, parse_verifier_key
@@ -63,11 +65,20 @@ def policy_for(snapshot: Snapshot, node: str) -> Policy:
 
 
 def log_key(snapshot: Snapshot, origin: str) -> VerifierKey | None:
-    """The key with which the log ``origin`` signs, as the directory says; None for a log nobody listed."""
-    for node in snapshot.contents.nodes:
-        if node.log_origin == origin:
-            try:
-                return parse_verifier_key(node.log_key)
-            except Problem:
-                return None
-    return None
+    """The key with which the shard ``origin`` signs, as the directory says; None for a log nobody listed."""
+    node = node_of_log(snapshot, origin)
+    return None if node is None else key_of_node(node, origin)
+
+
+def node_of_log(snapshot: Snapshot, origin: str) -> Node | None:
+    """The node whose log, or a shard of it, signs as ``origin``."""
+    nodes = snapshot.contents.nodes
+    return next((node for node in nodes if shard_name(node.log_origin, origin) is not None), None)
+
+
+def key_of_node(node: Node, origin: str) -> VerifierKey | None:
+    """The key of the node's log as its shard ``origin`` bears it; None when it is no shard of this log."""
+    try:
+        return shard_key(parse_verifier_key(node.log_key), origin)
+    except Problem:
+        return None

@@ -46,11 +46,14 @@ class Evidence:
 
 _HEADS = "SELECT origin, size, root, note, at FROM witness_seen"
 _BEST = """
-    WITH newest AS (SELECT size, at FROM checkpoint WHERE size > %(above)s ORDER BY size DESC LIMIT 1),
+    WITH newest AS (SELECT size, at FROM checkpoint WHERE size > %(above)s AND size <= %(upto)s
+                     ORDER BY size DESC LIMIT 1),
          looked_at AS (
-             (SELECT size, at FROM checkpoint WHERE size > %(above)s ORDER BY size DESC LIMIT %(most)s)
+             (SELECT size, at FROM checkpoint WHERE size > %(above)s AND size <= %(upto)s
+               ORDER BY size DESC LIMIT %(most)s)
              UNION
-             (SELECT size, at FROM checkpoint WHERE size > %(above)s ORDER BY size LIMIT %(most)s)),
+             (SELECT size, at FROM checkpoint WHERE size > %(above)s AND size <= %(upto)s
+               ORDER BY size LIMIT %(most)s)),
          good AS (
              SELECT c.size
                FROM looked_at c
@@ -105,14 +108,29 @@ async def seen_heads(db: AsyncConnection) -> list[SeenHead]:
 
 
 async def best_checkpoint(
-    db: AsyncConnection, names: list[str], threshold: int, *, above: int = 0, patience_s: float | None = None
+    db: AsyncConnection,
+    names: list[str],
+    threshold: int,
+    *,
+    above: int = 0,
+    upto: int | None = None,
+    patience_s: float | None = None,
 ) -> KeptCheckpoint | None:
     """The newest checkpoint of more than ``above`` leaves that ``threshold`` of the witnesses ``names`` cosigned.
 
-    Where there is none, or it was made ``patience_s`` seconds before the newest, the newest, however many cosigned.
+    ``upto`` is the number of a shard's final checkpoint, beyond which the next shard is.  Where there is none, or it
+    was made ``patience_s`` seconds before the newest, the newest, however many cosigned.
     """
     cursor = await db.execute(
-        _BEST, {"names": names, "threshold": threshold, "above": above, "patience": patience_s, "most": LOOKED_AT}
+        _BEST,
+        {
+            "names": names,
+            "threshold": threshold,
+            "above": above,
+            "upto": 2**62 if upto is None else upto,
+            "patience": patience_s,
+            "most": LOOKED_AT,
+        },
     )
     found = await cursor.fetchone()
     return await _kept(db, found[0], names) if found else None
@@ -123,6 +141,22 @@ async def newest_with_cosignatures(db: AsyncConnection, names: list[str]) -> Kep
     cursor = await db.execute("SELECT max(size) FROM checkpoint")
     found = await cursor.fetchone()
     return await _kept(db, found[0], names) if found and found[0] is not None else None
+
+
+async def finals_to_cosign(db: AsyncConnection, names: list[str]) -> list[KeptCheckpoint]:
+    """The final checkpoints of frozen shards that not all of the witnesses ``names`` cosigned yet, oldest first."""
+    cursor = await db.execute(
+        """
+        SELECT s.begin FROM log_shard s
+         WHERE s.begin > 0
+           AND (SELECT count(*) FROM cosignature k WHERE k.size = s.begin AND k.witness = ANY(%(names)s))
+               < cardinality(%(names)s::text[])
+         ORDER BY s.begin
+        """,
+        {"names": names},
+    )
+    found = [await _kept(db, row[0], names) for row in await cursor.fetchall()]
+    return [one for one in found if one is not None]
 
 
 async def keep_cosignatures(db: AsyncConnection, size: int, lines: Mapping[str, str]) -> None:

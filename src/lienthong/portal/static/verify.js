@@ -355,6 +355,16 @@
     return { name, id, octets: octets.slice(1) };
   };
 
+  /** Whether `origin` is the log of that name, or one of its half-year shards. */
+  const isShard = (log, origin) =>
+    origin === log || (origin.startsWith(`${log}/`) && /^[1-9][0-9]{3}h[12]$/.test(origin.slice(log.length + 1)));
+
+  /** Whether `key` is the log's `verifierKey` as its shard `origin` bears it. */
+  const isKeyOfShard = async (verifierKey, origin, key) => {
+    const [log, shard] = [await readNoteKey(verifierKey, 1), await readNoteKey(key, 1)];
+    return isShard(log.name, origin) && shard.name === origin && same(log.octets, shard.octets);
+  };
+
   /** Text and signatures of a signed note. */
   const splitNote = (note) => {
     const gap = note.lastIndexOf("\n\n");
@@ -484,14 +494,14 @@
       }
     }
     demand(quorum !== undefined, "policy", { line: 0 });
-    demand(logs.length === 0 || logs.includes(origin), "other-log", { origin });
+    demand(logs.length === 0 || logs.some((log) => isShard(log, origin)), "other-log", { origin });
     return typeof quorum === "string" ? { least: 1, members: [quorum] } : quorum;
   };
 
   /** The directory's policy for one log: the word of its own node does not count. */
   const policyOfDirectory = ({ witness_policy: policy, nodes }, origin) => {
     const members = nodes
-      .filter((node) => policy.witnesses.includes(node.id) && node.witness_key && node.log_origin !== origin)
+      .filter((node) => policy.witnesses.includes(node.id) && node.witness_key && !isShard(node.log_origin, origin))
       .map((node) => node.witness_key);
     return { least: policy.threshold, members };
   };
@@ -530,14 +540,15 @@
     return document;
   };
 
-  const checkLogKey = (log, record, directory, logKey) => {
+  const checkLogKey = async (log, record, directory, logKey) => {
     demand(typeof log?.key === "string" && typeof log.origin === "string", "malformed");
-    demand(logKey === undefined || log.key === logKey.trim(), "other-key");
+    demand(logKey === undefined || (await isKeyOfShard(logKey, log.origin, log.key)), "other-key");
     if (directory !== undefined) {
       const member = memberOf(record[record.side]);
       const node = directory.nodes.find((one) => one.id === record.node && one.members.includes(member));
       demand(node !== undefined, "not-in-directory", { who: record.node });
-      demand(node.log_origin === log.origin && node.log_key === log.key, "other-key");
+      const ours = isShard(node.log_origin, log.origin) && (await isKeyOfShard(node.log_key, log.origin, log.key));
+      demand(ours, "other-key");
     } else if (logKey === undefined) {
       throw new Unshown("self-asserted");
     }
