@@ -99,6 +99,13 @@ def test_a_search_is_folded_and_knows_what_provinces_were_called(typed: str, fou
     assert row.found_by(wanted(typed)) is found
 
 
+def test_an_old_name_finds_the_whole_new_name_and_not_words_that_begin_alike():
+    ministry = Row((Name("Bộ Tài chính", "Ministry of Finance"), "mã đã xác minh", "đang hoạt động"))
+
+    assert not ministry.found_by(wanted("Bình Dương"))
+    assert ministry.found_by(wanted("tai chi"))
+
+
 def test_a_search_by_an_old_name_says_where_the_province_went():
     assert wanted("bệnh viện ở Bình Dương").merged == (("Tỉnh Bình Dương", "Thành phố Hồ Chí Minh"),)
     assert wanted("Hưng Yên").merged == ()

@@ -22,7 +22,7 @@ class Wanted:
     """A search; make it with ``wanted``."""
 
     ways: tuple[tuple[str, ...], ...]
-    """Folded words of which all must be met, in any of these ways."""
+    """What must all be met, in any of these ways: a space and a word's beginning, or whole words between spaces."""
     merged: tuple[tuple[str, str], ...] = ()
     """Old provinces that were named, each with the province it now belongs to, as officially written."""
 
@@ -32,9 +32,9 @@ class Wanted:
         return not self.ways
 
     def met_by(self, folded: str) -> bool:
-        """Whether words of a folded text begin with all words of one way."""
-        text = f" {_plain_words(folded)}"
-        return self.everything or any(all(f" {word}" in text for word in way) for way in self.ways)
+        """Whether a folded text has all that one way asks for."""
+        text = f" {_plain_words(folded)} "
+        return self.everything or any(all(each in text for each in way) for way in self.ways)
 
 
 def wanted(typed: str) -> Wanted:
@@ -42,14 +42,19 @@ def wanted(typed: str) -> Wanted:
     folded = _plain_words(fold(typed[:LONGEST]))
     if not folded:
         return Wanted(())
-    ways = [tuple(folded.split())]
+    ways = [_begun(folded)]
     merged: list[tuple[str, str]] = []
     for name, (old, new_folded, new) in _merged_provinces().items():
         named = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
         if named.search(folded):
-            ways.append(tuple(named.sub(new_folded, folded).split()))
+            ways.append((f" {new_folded} ", *_begun(named.sub(" ", folded))))
             merged.append((old, new))
     return Wanted(tuple(ways), tuple(merged))
+
+
+def _begun(folded: str) -> tuple[str, ...]:
+    """Any word may be typed by its beginning."""
+    return tuple(f" {word}" for word in folded.split())
 
 
 def _plain_words(folded: str) -> str:

@@ -64,6 +64,8 @@ class Shown:
     hours: tuple[Hour, ...]
     pairs: tuple[Between, ...]
     provinces: tuple[Province, ...]
+    by_nodes: bool = False
+    """Whether the uses are those that all nodes told last; else those in this node's own log."""
 
     def specification(self, picture: Picture, language: Language, paper: Paper) -> dict[str, Any] | None:
         """What is to be drawn; None while there is nothing."""
