@@ -33,7 +33,7 @@ OPERATORS = {key_id(public_jwk(key)): public_jwk(key) for key in (HOA, NAM)}
 
 
 def a_request(kind: Any = "close", key: PrivateKey | None = None, **wanted: Any) -> bytes:
-    return request_change(kind, PROVINCE, wanted or {"day": "2026-09-01"}, key or generate_es256(), NOW)
+    return request_change(kind, PROVINCE, wanted or {"day": "2026-07-01"}, key or generate_es256(), NOW)
 
 
 @pytest.mark.parametrize("state", get_args(State))
@@ -112,7 +112,7 @@ async def test_a_key_is_changed_with_an_overlap_and_a_member_closes_with_its_suc
 
     with pytest.raises(ChangeRefused):
         await submit(db, request_change("key", PROVINCE, wanted, new, NOW), NOW)
-    for kind, what in (("key", wanted), ("close", {"day": "2026-09-01", "successor": LAND})):
+    for kind, what in (("key", wanted), ("close", {"day": "2026-07-01", "successor": LAND})):
         change = await submit(db, request_change(kind, PROVINCE, what, old, NOW), NOW)
         for operator in (HOA, NAM):
             await approve_change(db, change.id, approve(change.id, operator, NOW), NOW)
@@ -131,7 +131,7 @@ async def test_a_refusal_is_kept_as_it_was_signed_and_shown_with_its_reason(db: 
     key = generate_es256()
     await register.add_key(db, PROVINCE, a_key("nut-h24", key))
     now = datetime.now(UTC)
-    change = await submit(db, request_change("close", PROVINCE, {"day": "2026-09-01"}, key, NOW), NOW)
+    change = await submit(db, request_change("close", PROVINCE, {"day": "2026-07-01"}, key, NOW), NOW)
     await approve_change(db, change.id, approve(change.id, HOA, now), now)
 
     for spoiled in (
@@ -153,3 +153,22 @@ async def test_a_refusal_is_kept_as_it_was_signed_and_shown_with_its_reason(db: 
         await refuse_change(db, change.id, refuse(change.id, "lần nữa", NAM, now), now)
     contents = await whole_directory(db)
     assert next(member for member in contents.members if member.id == PROVINCE).state == "active"
+
+
+async def test_a_closing_waits_for_its_day_and_is_seen_coming_until_then(db: Db):
+    await fill(db, a_directory())
+    await operators_of(db)
+    key = generate_es256()
+    await register.add_key(db, PROVINCE, a_key("nut-h24", key))
+    wanted = {"day": (NOW + timedelta(days=30)).date().isoformat(), "successor": LAND}
+    change = await submit(db, request_change("close", PROVINCE, wanted, key, NOW), NOW)
+    await approve_change(db, change.id, approve(change.id, HOA, NOW), NOW)
+
+    with pytest.raises(ChangeRefused):
+        await approve_change(db, change.id, approve(change.id, NAM, NOW), NOW + timedelta(days=29))
+    (coming,) = await queries.pending_changes(db, PROVINCE)
+    assert coming.state == "approved-once"
+    await approve_change(db, change.id, approve(change.id, NAM, NOW), NOW + timedelta(days=30))
+
+    member = next(each for each in (await whole_directory(db)).members if each.id == PROVINCE)
+    assert (member.state, member.successor) == ("closed", LAND)

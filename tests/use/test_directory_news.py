@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from lienthong.directory import register
 from lienthong.directory.changes import approve_change, refuse_change, submit
 from lienthong.directory.lifecycle import approve, refuse
+from lienthong.node import following, nudging
 from lienthong.node.versions import NEIGHBOURS, REMEMBERED, directories, neighbours, note_version, versions_shown
 from lienthong.storage.objects import ObjectStore
 from lienthong.storage.server import PostgresServer
 from tests.directory.build import a_node, a_snapshot
 from tests.use.realm import Realm, RealmNode, a_realm
-from tests.use.test_rotation import request_of
+from tests.use.test_rotation import request_of, signing
 
 pytestmark = pytest.mark.integration
 
@@ -96,3 +100,40 @@ def test_every_node_is_some_neighbour_s_neighbour():
     assert all(len(near) == NEIGHBOURS and name not in near for name, near in asked.items())
     assert {node for near in asked.values() for node in near} == set(names)
     assert asked["nut-19"][0] == "nut-00"
+
+
+async def test_a_revocation_is_pushed_to_nodes_that_would_look_much_later(
+    realm: Realm, monkeypatch: pytest.MonkeyPatch
+):
+    province, mine = realm.nodes[PROVINCE], signing(realm.nodes[POLICE])
+    monkeypatch.setattr(following, "NOTES_EVERY_S", 3600.0)
+    jobs = [
+        asyncio.create_task(following.follow_directory(province.local)),
+        asyncio.create_task(nudging.nudge_all(realm.national)),
+    ]
+
+    def heard() -> bool:
+        province.local.directory.look()
+        return province.local.directory.snapshot().signing_key(mine, datetime.now(UTC)) is None
+
+    async with asyncio.timeout(120):
+        for number in itertools.count():
+            async with realm.national.pool.connection() as db:
+                # Again and again another one: the first may have come before the national node began to look.
+                await register.revoke(db, "key", mine if number == 0 else f"khác-{number}", "bị lộ", datetime.now(UTC))
+            await asyncio.sleep(0.3)
+            if heard():
+                break
+
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+
+
+async def test_a_nudge_reaches_every_node_and_is_seen_by_its_jobs(realm: Realm):
+    province = realm.nodes[PROVINCE]
+    before = nudging.nudged(province.local)
+
+    assert await nudging.nudge_once(realm.national) == len(realm.nodes) - 1
+
+    assert nudging.nudged(province.local) > before

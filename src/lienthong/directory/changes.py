@@ -21,6 +21,8 @@ from lienthong.i18n import T
 from lienthong.trust.keys import key_id
 
 KEY_LIFE: Final = timedelta(days=365)
+VIETNAM: Final = timedelta(hours=7)
+"""A day begins where the members are."""
 KEY_AHEAD: Final = timedelta(minutes=2)
 """A new key counts from so much later, when every follower has heard of it."""
 
@@ -51,6 +53,12 @@ async def approve_change(db: Connection, change_id: str, approval: bytes, now: d
     """
     change = await known_change(db, change_id)
     approved = take_approval(change, approval, await queries.operators(db), now)
+    if approved.state == "active" and (day := _day_of(approved)) is not None and day > (now + VIETNAM).date():
+        raise ChangeRefused(
+            T("The change acts on {day}: it waits for its second approval until then."),
+            mend=T("Approve on that day or later; members see it coming meanwhile."),
+            day=day.isoformat(),
+        )
     await queries.insert_approval(db, approved, approval)
     if approved.state == "active":
         _, wanted = read_request(approved.document, now)
@@ -59,6 +67,15 @@ async def approve_change(db: Connection, change_id: str, approval: bytes, now: d
         except (KeyError, TypeError, ValueError) as malformed:
             raise ChangeRefused(T("The request does not hold what its kind needs.")) from malformed
     return approved
+
+
+def _day_of(change: Change) -> date | None:
+    """The first day on which a closing acts; None for what acts at once, or is malformed."""
+    _, wanted = read_request(change.document, change.changed_at)
+    try:
+        return date.fromisoformat(wanted["day"]) if change.kind == "close" else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 async def refuse_change(db: Connection, change_id: str, refusal: bytes, now: datetime) -> Change:

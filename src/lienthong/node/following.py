@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from lienthong.directory.tuf.sign import OnlineKeys
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.local import Local
+from lienthong.node.nudging import nudged
 from lienthong.node.prepare import DIRECTORY_KEY, ONLINE_ROLE_KEYS
 from lienthong.node.versions import follow_coming, note_version
 from lienthong.storage.objects import ObjectStore
@@ -37,6 +39,8 @@ from lienthong.trust.keys import public_jwk
 log = structlog.get_logger("lienthong.jobs")
 FIRST_WAIT_S = 0.25
 NOTES_EVERY_S = 2.0
+LEAST_S = 0.2
+"""However often it is nudged, a node looks at most five times a second."""
 REFRESH_AFTER = timedelta(seconds=60)
 PUBLISH_EVERY_S = 1.0
 
@@ -77,13 +81,17 @@ async def follow_directory(local: Local) -> None:
     async with aiohttp.ClientSession() as session:
         follower = follower_of(local, session, anchor.read_bytes())
         while True:
+            heard = nudged(local)
             try:
                 await follow_once(local, session, follower, watch)
             except (Problem, aiohttp.ClientError, TimeoutError) as failed:
                 log.warning("directory.not-refreshed", error=getattr(failed, "kind", type(failed).__name__))
                 if isinstance(failed, Problem):
                     local.directory.note_refused(failed.kind)
-            await asyncio.sleep(FIRST_WAIT_S if follower.snapshot is None else NOTES_EVERY_S)
+            next_look = time.monotonic() + (FIRST_WAIT_S if follower.snapshot is None else NOTES_EVERY_S)
+            await asyncio.sleep(LEAST_S)
+            while time.monotonic() < next_look and nudged(local) == heard:  # noqa: ASYNC110 - a file tells nobody
+                await asyncio.sleep(LEAST_S)
 
 
 def follower_of(local: Local, session: aiohttp.ClientSession, anchor: bytes) -> Following:

@@ -51,6 +51,7 @@ from lienthong.node.health import readiness
 from lienthong.node.live import Live
 from lienthong.node.local import Local, NoDirectory, open_local
 from lienthong.node.notices import Notices
+from lienthong.node.nudging import NewsDesk
 from lienthong.node.observing import Observer, TimedLink, names_of, timed_backend, tracing
 from lienthong.node.ownpages import open_pages, own_pages, own_receipt
 from lienthong.node.prepare import local_keys, renew_keys
@@ -200,6 +201,7 @@ class Gateway:
             ProfileOffice(settings, local.pool, live.index, live.services),
             HalvesDesk(local),
             RulesDesk(local),
+            NewsDesk(local),
         )
         gate = Gate(live.index.find, local.directory.snapshot, is_open=self._is_open)
         self._leases = Leases(local.pool, gate.quota)

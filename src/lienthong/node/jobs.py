@@ -20,8 +20,10 @@ from lienthong.events.rounds import rounds
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
 from lienthong.node.following import follow_directory, publish_versions
+from lienthong.node.helpers import watch_helpers
 from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
+from lienthong.node.nudging import nudge_all
 from lienthong.node.opencounts import record_open_days
 from lienthong.node.sequencing import sequence_log
 from lienthong.node.stamping import stamp_checkpoints
@@ -60,6 +62,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: compare_halves(local),
         lambda: tell_national(local),
         lambda: watch_health(local),
+        lambda: watch_helpers(local),
         lambda: tell_process(local, "jobs"),
         lambda: forget_calls(local),
         lambda: record_open(local),
@@ -68,7 +71,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
     if settings.tsa_url:
         jobs.append(lambda: stamp_checkpoints(local))
     if settings.national:
-        jobs.append(lambda: publish_versions(local))
+        jobs += [lambda: publish_versions(local), lambda: nudge_all(local)]
     tasks = [asyncio.create_task(_for_ever(job)) for job in jobs]
     await stopping.wait()
     for task in tasks:

@@ -13,6 +13,7 @@ from lienthong.exchange.parts import PeerNotice
 from lienthong.node.desk import NOTICE as AGREEMENTS
 from lienthong.node.desk import Desk
 from lienthong.node.halves import HalvesDesk
+from lienthong.node.nudging import NewsDesk
 from lienthong.node.profiles import NOTICE as PROFILES
 from lienthong.node.profiles import ProfileOffice
 from lienthong.node.takeover import RulesDesk
@@ -27,6 +28,7 @@ class Notices:
     profiles: ProfileOffice
     halves: HalvesDesk
     rules: RulesDesk
+    news: NewsDesk
 
     def handlers(self) -> Mapping[str, PeerNotice]:
         """Path below ``/x1/`` to handler."""
@@ -36,4 +38,5 @@ class Notices:
             PROFILES: self.profiles.issue,
             **self.halves.handlers(),
             **self.rules.handlers(),
+            **self.news.handlers(),
         }

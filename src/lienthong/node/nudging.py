@@ -1,0 +1,102 @@
+"""Word from the national node that something was revoked: every node then looks at once instead of at its next round.
+
+A nudge carries nothing and proves nothing: what it leads to is fetched and verified as always, so whoever is in the
+directory may send one.  Promise: a lost nudge costs two seconds, the time to the next look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from lienthong.directory.models import MemberId, Node, SystemId
+from lienthong.directory.queries import all_revocations
+from lienthong.errors import Problem
+from lienthong.exchange.parts import PeerNotice
+from lienthong.exchange.signed import Incoming, Message
+from lienthong.node.desk import DESK, Desk, open_desk
+from lienthong.node.local import Local
+from lienthong.storage.objects import ObjectStore
+
+log = structlog.get_logger("lienthong.jobs")
+NEWS: Final = "directory-news"
+"""Name of the path ``/x1/directory-news`` on the peer listener."""
+NUDGED: Final = "directory/nudged"
+"""A file whose time says when the last nudge came; the gateways touch it, the jobs process looks."""
+DEADLINE_S: Final = 3.0
+AT_ONCE: Final = 50
+MAX_ANSWER: Final = 64 * 1024
+LOOK_EVERY_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class NewsDesk:
+    """Takes nudges at the gateway and leaves word for the jobs process."""
+
+    local: Local
+
+    def handlers(self) -> dict[str, PeerNotice]:
+        """Path below ``/x1/`` to handler."""
+        return {NEWS: self.receive}
+
+    async def receive(self, _: str, incoming: Incoming) -> dict[str, object]:
+        """Have the jobs process look at the revocations."""
+        del incoming
+        path = ObjectStore(self.local.settings.data).path(NUDGED)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return {"looks": True}
+
+
+def nudged(local: Local) -> int:
+    """When the last nudge came, in nanoseconds of the file system's clock; 0 before the first."""
+    path = ObjectStore(local.settings.data).path(NUDGED)
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+async def nudge_all(local: Local) -> None:
+    """On the national node: tell every other node whenever something was revoked, for as long as the process runs."""
+    told: int | None = None
+    while True:
+        async with local.pool.connection() as db:
+            number, _ = await all_revocations(db)
+        if told is not None and number > told:
+            reached = await nudge_once(local)
+            log.info("directory.nudged", number=number, reached=reached)
+        told = number
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def nudge_once(local: Local) -> int:
+    """Tell every other node now; how many took it."""
+    async with open_desk(local.settings, local.dsns.app) as desk:
+        turn = asyncio.Semaphore(AT_ONCE)
+        nodes = [node for node in desk.directory.snapshot().contents.nodes if node.id != local.settings.node]
+        taken = await asyncio.gather(*(_nudge(desk, MemberId(local.settings.members[0]), node, turn) for node in nodes))
+    return sum(taken)
+
+
+async def _nudge(desk: Desk, own: MemberId, node: Node, turn: asyncio.Semaphore) -> bool:
+    try:
+        async with turn:
+            exchanged = await desk.link.send(
+                Message(
+                    consumer=SystemId(f"{own}/{DESK}"),
+                    service=f"{node.operator}/{DESK}/{NEWS}",
+                    target=f"/x1/{NEWS}".encode(),
+                    exchange_id=str(uuid.uuid4()),
+                    purpose=None,
+                    agreement=None,
+                    body=b"{}",
+                ),
+                node.operator,
+                deadline_s=DEADLINE_S,
+                max_body=MAX_ANSWER,
+            )
+    except Problem:
+        return False
+    return exchanged.answer.status < 400
