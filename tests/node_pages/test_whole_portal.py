@@ -115,6 +115,22 @@ async def test_every_page_is_small_and_whole_without_script_and_asks_no_other_ho
     assert not faults, "\n".join(faults)
 
 
+async def test_no_page_sets_an_identifier_for_somebody_who_does_not_sign_in(shown: Shown):
+    """R-61: nothing that could track what a visitor reads."""
+    for address in shown.addresses:
+        async with shown.web.get(shown.portal.url + address, headers={"Accept": "text/html"}) as answer:
+            assert "Set-Cookie" not in answer.headers, address
+
+
+async def test_the_page_of_a_member_shows_its_one_focal_contact(shown: Shown):
+    """R-06: name, position, phone and e-mail, public."""
+    told = (await shown.told("/v1/members/VN/GOV/H24"))["contact"]
+    page = (await shown.read("/en/members/VN/GOV/H24"))[1].decode()
+
+    assert set(told) == {"name", "position", "phone", "email"}
+    assert all(each in page for each in told.values())
+
+
 async def test_every_figure_can_be_recomputed_from_the_question_it_shows_and_from_the_tables_below(shown: Shown):
     figures = {each["key"]: each for each in (await shown.told("/v1/figures"))["figures"]}
     home = Seen((await shown.read("/en/"))[1].decode())

@@ -228,6 +228,7 @@ def _public(known: Snapshot, member: Member) -> dict[str, object]:
         "code_verified": member.verified,
         "security_level": member.security_level,
         "contact": {
+            "name": member.contact.name,
             "position": member.contact.position,
             "phone": member.contact.phone,
             "email": member.contact.email,
