@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,28 @@ from tests.docs.test_requirements import _cell_faults
 DOCS = Path(__file__).parents[2] / "docs"
 LINE = re.compile(r"\| ([PTV][-.\d]+) \| (.+) \| (.+?) \|")
 EXCUSED = re.compile(r"not (applicable|done): \S.{10,}")
-COUNTS = {("promises.md", "P"): 10, ("security.md", "T"): 25, ("security.md", "V"): 40}
+COUNTS = {("promises.md", "P"): 10, ("security.md", "T"): 25, ("security.md", "V"): 256}
+
+ASVS = {
+    "V1": 28,
+    "V2": 12,
+    "V3": 19,
+    "V4": 11,
+    "V5": 9,
+    "V6": 35,
+    "V7": 18,
+    "V8": 7,
+    "V9": 7,
+    "V10": 29,
+    "V11": 14,
+    "V12": 9,
+    "V13": 13,
+    "V14": 9,
+    "V15": 13,
+    "V16": 16,
+    "V17": 7,
+}
+"""Lines by chapter: the requirements of levels 1 and 2 of ASVS 5.0.0, and V1.2.10, V2.3.5, V4.1.5 of level 3."""
 
 
 def faults(text: str, letter: str, least: int) -> list[str]:
@@ -37,6 +59,13 @@ def faults(text: str, letter: str, least: int) -> list[str]:
 @pytest.mark.parametrize(("file", "letter"), COUNTS)
 def test_every_line_names_tests_that_exist_or_a_reason(file: str, letter: str) -> None:
     assert faults((DOCS / file).read_text("utf-8"), letter, COUNTS[file, letter]) == []
+
+
+def test_every_requirement_of_asvs_level_2_has_its_line() -> None:
+    lines = re.findall(r"^\| (V\d+)(?:\.\d+){2} \|", (DOCS / "security.md").read_text("utf-8"), re.MULTILINE)
+
+    assert Counter(lines) == ASVS
+    assert sum(ASVS.values()) == 253 + 3
 
 
 @pytest.mark.parametrize(
