@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from psycopg import AsyncConnection
 
-from lienthong.access.seen import MaybeReplayed, SeenMessages, SeenUnknown
+from lienthong.access.seen import MaybeReplayed, Replayed, SeenMessages, SeenUnknown
 from lienthong.storage.provision import DatabaseDsns
 
 pytestmark = pytest.mark.integration
@@ -80,3 +80,20 @@ async def test_a_message_that_waits_when_the_gateway_ends_is_refused(database: D
 
     assert refused.value.kind == "replay-check-down"
     assert refused.value.facts["retry_after_s"] == 5
+
+
+async def test_a_crowd_of_messages_is_each_taken_once_by_one_gateway_or_the_other(database: DatabaseDsns):
+    now = int(time.time())
+    async with gateways(database, 2) as both:
+        waves: list[bool | BaseException] = []
+        for wave in range(3):
+            asked = [
+                gateway.take("crowd", f"{wave}-{number}", created=now + 60, expires=now + 120)
+                for number in range(40)
+                for gateway in both
+            ]
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            waves += [True if answer is None else answer for answer in told]
+
+    assert waves.count(True) == 3 * 40
+    assert sum(isinstance(answer, Replayed) for answer in waves) == 3 * 40
