@@ -121,6 +121,8 @@ class Settings:
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest body of a call, either way."""
+    max_held_bytes: int = 256 * 1024 * 1024
+    """Bytes of requests that one gateway holds at once, all connections together; more hear 503 and when to come again."""
     gateways: int = 1
     """Gateway processes; several share both ports, the database and the quotas.  One for each core is enough."""
     max_uses: int = 256

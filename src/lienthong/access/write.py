@@ -30,6 +30,10 @@ class RecordWriter:
         self._seal = seal
         self._refuse = refuse
 
+    def check(self) -> None:
+        """Raise the Problem for which nothing may be recorded now: then nothing is to be done that must be on record."""
+        self._refuse()
+
     async def append(self, record: Record, detail: Mapping[str, object] | None = None) -> bytes:
         """Write ``record`` and return its 32-byte hash once it is on disk.
 

@@ -37,6 +37,9 @@ class Limits:
 
     connect_s: float = 5.0
     """TCP connection and TLS handshake together."""
+    silent_s: float = 3.0
+    """Without a byte of an answer for so long, a pinned peer is asked for a handshake: one that can not make it stands
+    still, and its calls are given up; one that can is at work, and is waited for."""
     first_byte_s: float = 60.0
     """From the request's last byte handed to the kernel to the first byte of an answer."""
     stall_s: float = 30.0

@@ -124,6 +124,7 @@ class HttpClient:
         self._pools: dict[Origin, _Pool] = {}
         self._links: dict[Link, _Pool] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+        self._probes: dict[Origin, asyncio.Task[None]] = {}
 
     async def request(
         self,
@@ -248,6 +249,10 @@ class HttpClient:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        probes = list(self._probes.values())
+        for probe in probes:
+            probe.cancel()
+        await asyncio.gather(*probes, return_exceptions=True)
         for link in list(self._links):
             link.abort()
         await asyncio.sleep(0)
@@ -317,7 +322,10 @@ class HttpClient:
                 pool.wake()
 
         def make() -> Link:
-            return Link(peer, self._limits, loop, lost)
+            link = Link(peer, self._limits, loop, lost)
+            if origin.pins:
+                link.on_silence = lambda: self._probe(origin)
+            return link
 
         try:
             async with asyncio.timeout_at(min(deadline, loop.time() + self._limits.connect_s)):
@@ -354,6 +362,24 @@ class HttpClient:
             if not connected:
                 pool.open -= 1
                 pool.wake()
+
+    def _probe(self, origin: Origin) -> None:
+        """See whether a peer that is silent can still make a handshake; one look at a time."""
+        if origin not in self._probes:
+            self._probes[origin] = task = asyncio.get_running_loop().create_task(self._shake_hands(origin))
+            task.add_done_callback(lambda _: self._probes.pop(origin, None))
+
+    async def _shake_hands(self, origin: Origin) -> None:
+        pool = self._pool(origin)
+        asked = [link for link, its in self._links.items() if its is pool and link.silent]
+        try:
+            link = await self._connect(origin, pool, asyncio.get_running_loop().time() + self._limits.connect_s)
+        except (PeerUnreachable, PeerCertificate):
+            for each in asked:
+                if each.silent:
+                    each.give_up()
+        else:
+            link.leave()
 
     def let_go(self, origin: Origin, link: Link) -> None:
         """Keep ``link`` for another exchange if it is fit for one, else cut it."""

@@ -90,6 +90,7 @@ class Consumer:
         Raises the refusals of the gate, the problems of an unreachable or misbehaving provider, and ``no-record``.
         An answer with an error status of the provider is returned like any other.
         """
+        self._parts.writer.check()  # before anybody is asked for what could not be recorded
         use = Use(
             way=wish.way,
             exchange_id=wish.exchange_id or new_id(),

@@ -51,6 +51,9 @@ class Link(asyncio.Protocol):
         """Answers read on this link so far."""
         self.idle_until = 0.0
         self.closed = False
+        self.on_silence: Callable[[], None] | None = None
+        """Told every ``silent_s`` seconds that the answer has not begun; None: nobody looks."""
+        self._silent_until = 0.0
         self._limits = limits
         self._loop = loop
         self._lost = lost
@@ -94,6 +97,12 @@ class Link(asyncio.Protocol):
         return self._complete and self._keep_alive and not self.closed and not self._transport.is_closing()
 
     @property
+    def silent(self) -> bool:
+        """Whether a request is under way of whose answer no byte has come for as long as that is worth a look."""
+        waits = self._waiter is not None and not self._heard and not self._complete
+        return waits and self._loop.time() - self._asked_at >= self._limits.silent_s
+
+    @property
     def streams(self) -> bool:
         """Whether the answer delivered was its head only, and ``piece`` gives the rest."""
         return self._streamed
@@ -119,6 +128,7 @@ class Link(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
         self._deadline = deadline
         self._asked_at = self._last_move = self._loop.time()
+        self._silent_until = self._asked_at + self._limits.silent_s
         self._waiter = waiter = self._loop.create_future()
         if self.closed:
             self._fail(self._why_closed())
@@ -155,6 +165,10 @@ class Link(asyncio.Protocol):
         if self._paused and self._held_bytes < _STREAM_LOW_BYTES:
             self._read_on()
         return piece
+
+    def leave(self) -> None:
+        """Close an unused link in order, so that the other side sees a handshake and a farewell."""
+        self._transport.close()
 
     def abort(self) -> None:
         """Close at once, dropping what is under way."""
@@ -400,6 +414,8 @@ class Link(asyncio.Protocol):
         due = self._deadline
         if not self._heard:
             due = min(due, self._last_move + self._limits.first_byte_s)
+            if self.on_silence is not None:
+                due = min(due, self._silent_until)
         elif self._streamed and not self._paused:
             due = min(due, self._last_move + self._limits.stall_s)
         return due
@@ -410,6 +426,21 @@ class Link(asyncio.Protocol):
     def _on_timer(self) -> None:
         if self._due() - self._loop.time() > 0.001:
             self._arm()
+            return
+        if self.on_silence is not None and not self._heard and self._still_may():
+            self._silent_until = self._loop.time() + self._limits.silent_s
+            self._arm()
+            self.on_silence()
+            return
+        self.give_up()
+
+    def _still_may(self) -> bool:
+        """Whether only silence, and no limit of the exchange itself, has been reached."""
+        return self._loop.time() < min(self._deadline, self._last_move + self._limits.first_byte_s)
+
+    def give_up(self) -> None:
+        """End the exchange under way, if its answer has not begun: the other side took too long."""
+        if self._complete or self._waiter is None:
             return
         seconds = round(self._loop.time() - self._asked_at, 1)
         self._fail(

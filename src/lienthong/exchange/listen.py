@@ -113,8 +113,13 @@ async def serve_app(
     return Listener(server, served, cast(int, listening.getsockname()[1]))
 
 
-async def read_body(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
-    """The request's whole body, of at most ``limit`` bytes.  Raises BodyTooLarge, CallerGone."""
+async def read_body(
+    receive: Callable[[], Awaitable[Any]], limit: int, hold: Callable[[int], None] | None = None
+) -> bytes:
+    """The request's whole body, of at most ``limit`` bytes; ``hold`` is told of each piece's size and may refuse it.
+
+    Raises BodyTooLarge, CallerGone, and what ``hold`` raises.
+    """
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -125,6 +130,8 @@ async def read_body(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
         size += len(piece)
         if size > limit:
             raise too_large(limit)
+        if hold is not None:
+            hold(len(piece))
         if not message["more_body"]:
             return piece if not pieces else b"".join([*pieces, piece])
         pieces.append(piece)

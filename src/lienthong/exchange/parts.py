@@ -16,6 +16,7 @@ from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId
 from lienthong.exchange.answer import Answer
+from lienthong.exchange.budget import Budget
 from lienthong.exchange.client import Flow
 from lienthong.exchange.fair import FairQueue
 from lienthong.exchange.quota import Leases
@@ -76,6 +77,8 @@ class Parts:
     """Uses carried out at once for other nodes."""
     answer_events: AnswerEvents | None = None
     """None: this node tells no changes."""
+    budget: Budget = field(default_factory=Budget)
+    """Bytes of requests that both listeners of this process may hold together."""
     leases: Leases | None = None
     """Quotas shared with the node's other processes; without them each process counts for itself."""
 

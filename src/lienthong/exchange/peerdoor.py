@@ -9,9 +9,10 @@ import structlog
 
 from lienthong.errors import Problem
 from lienthong.exchange.answer import Headers
+from lienthong.exchange.budget import Budget, Share
 from lienthong.exchange.listen import read_body
 from lienthong.exchange.pour import Pour, sender
-from lienthong.exchange.provide import PeerAnswer, PeerRequest, Provider, problem_done
+from lienthong.exchange.provide import PeerAnswer, PeerRequest, Provider, problem_done, retry_after
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -22,11 +23,17 @@ log = structlog.get_logger("lienthong.peer")
 class PeerDoor:
     """An ASGI application over one Provider."""
 
-    def __init__(self, provider: Provider, max_body: int) -> None:
+    def __init__(self, provider: Provider, max_body: int, budget: Budget | None = None) -> None:
+        """``max_body``: bytes of one request; ``budget``: of all that the process holds."""
         self._provider = provider
         self._max_body = max_body
+        self._budget = budget or Budget()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        with self._budget.share() as held:
+            await self._serve(scope, receive, send, held)
+
+    async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable, held: Share) -> None:
         http = cast("HTTPScope", scope)
         state = cast("dict[str, object]", http.get("state", {}))
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http["headers"]}
@@ -34,7 +41,7 @@ class PeerDoor:
             request = PeerRequest(
                 target=cast("bytes", state["target"]),
                 headers=headers,
-                body=await read_body(receive, self._max_body),
+                body=await read_body(receive, self._max_body, held.grow),
                 certificate=cast("str | None", state["peer"]),
             )
             answer = await self._provider.answer(request)
@@ -56,7 +63,7 @@ class PeerDoor:
 def plain_problem(problem: Problem) -> PeerAnswer:
     """``problem`` without a signature: what strangers get."""
     done = problem_done(problem)
-    headers = [(b"content-type", done.content_type.encode("ascii"))]
+    headers = [(b"content-type", done.content_type.encode("ascii")), *retry_after(problem)]
     if problem.record:
         headers.append((b"lienthong-record", problem.record.encode("ascii")))
     return PeerAnswer(done.status, headers, done.body)

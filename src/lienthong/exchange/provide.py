@@ -164,6 +164,7 @@ class Provider:
     async def _use(self, incoming: Incoming, way: Way, do: Do, rest: bytes) -> PeerAnswer:
         """Decide, do, record and release one use."""
         parts = self._parts
+        parts.writer.check()  # before anything is asked for that could not be recorded
         use = Use(
             way=way,
             exchange_id=incoming.exchange_id,

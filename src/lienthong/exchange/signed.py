@@ -103,6 +103,8 @@ class BodyNotObject(Problem):
     title: ClassVar[str] = T("The message's body is not a JSON object")
 
 
+_MOST_DIGITS = 5
+"""Of the seconds that an unsigned refusal may tell callers to wait: a day and a bit."""
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 """The digit of an RFC 9562 UUID that holds its variant: its two low bits are random."""
 
@@ -421,7 +423,11 @@ def _unsigned(answer: Answer) -> Problem:
         said = None
     body = cast("dict[str, object]", said) if isinstance(said, dict) else {}
     if str(body.get("type", "")).startswith("urn:lienthong:problem:") and answer.status >= 400:
-        return RefusedByProvider(body, answer.status)
+        refused = RefusedByProvider(body, answer.status)
+        again = answer.header(b"retry-after") or b""
+        if again.isdigit() and len(again) <= _MOST_DIGITS:
+            refused.facts["retry_after_s"] = int(again)
+        return refused
     return AnswerNotProven(
         T("The answer carries no signature (status {status})."),
         mend=T("Check that the address in the directory is a node's peer listener."),

@@ -30,6 +30,7 @@ from lienthong.events.follow import Follower
 from lienthong.events.rounds import rounds
 from lienthong.exchange.answer import Spill
 from lienthong.exchange.backend import Backend
+from lienthong.exchange.budget import Budget
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.consume import Consumer
@@ -132,7 +133,7 @@ class Gateway:
         self._listeners = [
             await serve_app(door, settings.client_host, settings.client_port, limits=body, reuse_port=shared),
             await serve_app(
-                observer.peer_door(PeerDoor(provider, settings.max_body_bytes)),
+                observer.peer_door(PeerDoor(provider, settings.max_body_bytes, parts.budget)),
                 settings.peer_host,
                 settings.peer_port,
                 tls=self._trust.context,
@@ -213,6 +214,7 @@ class Gateway:
             gate=gate,
             leases=self._leases,
             turns=FairQueue(settings.max_uses),
+            budget=Budget(settings.max_held_bytes),
             writer=self._writer,
             repeats=self._repeats,
             seen=self._seen,
