@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lienthong.access import queries
+from lienthong.access.helpers import flags, gaps_between
 from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.models import instant
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
@@ -157,9 +158,14 @@ def _uses(pool: Pool) -> Handler:
             else:
                 entries = await queries.entries_of_exchange(db, exchange[:100])
             counted = await queries.counts(db)
+            times = [entry.at for entry in entries]
+            gaps = await gaps_between(db, min(times), max(times)) if times else []
         return JSONResponse(
             {
-                "uses": [asdict(entry) | {"hash": entry.hash.hex(), "at": instant(entry.at)} for entry in entries],
+                "uses": [
+                    asdict(entry) | {"hash": entry.hash.hex(), "at": instant(entry.at), "flags": flags(gaps, entry.at)}
+                    for entry in entries
+                ],
                 "counts": [
                     {"side": side, "way": way, "outcome": outcome, "count": count}
                     for side, way, outcome, count in counted

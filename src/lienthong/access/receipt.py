@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar, cast
 
 import orjson
 
 from lienthong.access import queries
+from lienthong.access.helpers import flags, gaps_between
 from lienthong.access.log import LogFiles
 from lienthong.access.shards import Shard
 from lienthong.access.witness.policy import Policy, no_policy
@@ -61,7 +63,7 @@ class ReceiptMaker:
         policy = self.policy()
         shard = await _shard_of(db, stored)
         note = await self._covering(db, stored, shard, policy)
-        log = self.log.shard(shard.name)
+        log, at = self.log.shard(shard.name), datetime.fromisoformat(orjson.loads(stored.leaf)["at"])
         return {
             "format": RECEIPT_FORMAT,
             "node": self.node,
@@ -72,6 +74,7 @@ class ReceiptMaker:
             "withheld": None if shown or "messages" not in detail else "messages",
             "log": {"origin": log.origin, "key": log.verifier_key},
             "witnesses": policy.stated() | {"cosigned": _cosigners(note, policy)},
+            "flags": flags(await gaps_between(db, at, at), at),
             "proof": self._proof(stored, shard, note),
         }
 

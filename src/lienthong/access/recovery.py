@@ -16,6 +16,7 @@ from typing import ClassVar
 import orjson
 
 from lienthong.access import queries
+from lienthong.access.helpers import Gap, open_gaps
 from lienthong.access.log import CHECKPOINT_FILE, LogFiles
 from lienthong.access.shards import Shard, next_shard, shard_origin
 from lienthong.errors import Problem, Side
@@ -181,7 +182,7 @@ class RecoveryWatch:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._state: RecoveryState | None = None
+        self._state: RecoveryState | Gap | None = None
         self._task: asyncio.Task[None] | None = None
         self.changed = asyncio.Event()
         """Set whenever recovery began or ended."""
@@ -198,13 +199,13 @@ class RecoveryWatch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def refuse(self) -> None:
-        """Raise Recovery while the node is in recovery."""
+        """Raise Recovery while the node is in recovery, HelperMissing while a rule stops uses for want of a helper."""
         if self._state is not None:
             raise self._state.problem()
 
     async def _look(self) -> None:
         async with await connect(self._dsn) as db:
-            found = await recovery_state(db)
+            found = await recovery_state(db) or next((gap for gap in await open_gaps(db) if gap.basis), None)
         if found != self._state:
             self._state = found
             self.changed.set()

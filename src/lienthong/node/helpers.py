@@ -1,0 +1,45 @@
+"""The job that notes when a helper of the log is missing, and whether a rule makes that stop uses."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from lienthong.access.helpers import Helper, note_helper
+from lienthong.law.rules import RuleBook, read_rule_book
+from lienthong.node.checks import directory
+from lienthong.node.finding import Look
+from lienthong.node.local import Local
+from lienthong.node.witnesschecks import timestamps, witnesses
+
+LOOK_EVERY_S: Final = 5.0
+OWN_RULES: Final = "rules.toml"
+"""The operator's own dated values, in the data folder."""
+LOOKS: Final[tuple[tuple[Helper, Look], ...]] = (
+    ("witnesses", witnesses),
+    ("timestamps", timestamps),
+    ("directory", directory),
+)
+
+
+async def watch_helpers(local: Local) -> None:
+    """Note again and again which helpers are missing."""
+    while True:
+        await note_helpers(local, datetime.now(UTC), rules_of(local.settings.data))
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def note_helpers(local: Local, now: datetime, book: RuleBook) -> None:
+    """Note which helpers are missing at ``now``, and which of them stop uses under ``book``."""
+    for helper, look in LOOKS:
+        missing = (await look(local)).state != "ok"
+        async with local.pool.connection() as db:
+            await note_helper(db, helper, missing=missing, now=now, book=book)
+
+
+def rules_of(data: Path) -> RuleBook:
+    """The dated values in force on this node: the shipped ones and those in its data folder.  Raises RulesInvalid."""
+    own = data / OWN_RULES
+    return read_rule_book(own if own.exists() else None)
