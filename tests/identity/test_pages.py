@@ -9,6 +9,7 @@ from html import unescape
 import pytest
 
 from lienthong.identity import queries
+from lienthong.identity.http import TokenRefused
 from lienthong.identity.models import Role
 from lienthong.identity.passwords import digest
 from lienthong.identity.sessions.keep import IDLE
@@ -188,7 +189,7 @@ async def test_a_token_is_shown_once_and_reads_the_api(small: Small):
     assert (await program.get("/v1/persons")).status_code == 403
     assert token not in (await browser.get("/account")).text
     wrong = await program.get("/v1/audit", headers={"Authorization": "Bearer lt_wrong"})
-    assert (wrong.status_code, wrong.json()["type"]) == (401, "urn:lienthong:problem:token-refused")
+    assert (wrong.status_code, wrong.json()["type"]) == (401, f"urn:lienthong:problem:{TokenRefused.kind}")
     withdrawn = re.search(r'name="withdrawn" value="([0-9a-f]+)"', (await browser.get("/account")).text)[1]
     await send(browser, "/account", {"withdrawn": withdrawn}, to="/account/tokens/withdraw")
     assert (await program.get("/v1/audit")).status_code == 401

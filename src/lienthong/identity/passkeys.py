@@ -49,7 +49,10 @@ def challenge(entrance: Entrance, deed: str, now: datetime) -> bytes:
 def options_to_sign_in(entrance: Entrance, now: datetime, allowed: list[Passkey] | None = None) -> str:
     """What the page's script hands to ``navigator.credentials.get``, as JSON; ``allowed`` None: any passkey of ours."""
     import webauthn  # costs 0.2 s, for those who use passkeys alone
-    from webauthn.helpers.structs import PublicKeyCredentialDescriptor, UserVerificationRequirement  # as above
+    from webauthn.helpers.structs import (
+        PublicKeyCredentialDescriptor,
+        UserVerificationRequirement,
+    )  # as above: the others need not pay for it
 
     alone = allowed is None
     made = webauthn.generate_authentication_options(
@@ -63,8 +66,8 @@ def options_to_sign_in(entrance: Entrance, now: datetime, allowed: list[Passkey]
 
 def options_to_register(entrance: Entrance, person: Person, has: list[Passkey], now: datetime) -> str:
     """What the page's script hands to ``navigator.credentials.create``, as JSON."""
-    import webauthn  # as above
-    from webauthn.helpers.structs import (  # as above
+    import webauthn  # as above: the others need not pay for it
+    from webauthn.helpers.structs import (  # as above: the others need not pay for it
         AuthenticatorSelectionCriteria,
         PublicKeyCredentialDescriptor,
         ResidentKeyRequirement,
@@ -90,8 +93,8 @@ async def register(
     db: Connection, entrance: Entrance, person: Person, answer: str, label: str, *, by: Actor, now: datetime
 ) -> Passkey:
     """Keep the passkey that a browser made; raises PasskeyRefused."""
-    import webauthn  # as above
-    from webauthn.helpers.exceptions import WebAuthnException  # as above
+    import webauthn  # as above: the others need not pay for it
+    from webauthn.helpers.exceptions import WebAuthnException  # as above: the others need not pay for it
 
     expected = await _challenge_in(db, entrance, answer, "register " + person.id, now)
     try:
@@ -119,9 +122,9 @@ async def check(
 
     Alone, the authenticator must have checked its holder (finger, face, PIN): that makes the two factors.
     """
-    import webauthn  # as above
-    from webauthn.helpers import base64url_to_bytes  # as above
-    from webauthn.helpers.exceptions import WebAuthnException  # as above
+    import webauthn  # as above: the others need not pay for it
+    from webauthn.helpers import base64url_to_bytes  # as above: the others need not pay for it
+    from webauthn.helpers.exceptions import WebAuthnException  # as above: the others need not pay for it
 
     expected = await _challenge_in(db, entrance, answer, "sign-in", now)
     try:
@@ -151,7 +154,7 @@ async def check(
 
 async def _challenge_in(db: Connection, entrance: Entrance, answer: str, deed: str, now: datetime) -> bytes:
     """The challenge that was answered, if it is ours, for this deed, fresh, and answered for the first time."""
-    from webauthn.helpers import base64url_to_bytes  # as above
+    from webauthn.helpers import base64url_to_bytes  # as above: the others need not pay for it
 
     try:
         client = json.loads(base64url_to_bytes(json.loads(answer)["response"]["clientDataJSON"]))

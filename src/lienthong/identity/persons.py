@@ -115,7 +115,7 @@ async def person_of(db: Connection, person: str, member: str | None) -> Person:
 
 async def make_first_link(db: Connection, person: Person, *, by: Actor | None, now: datetime) -> str:
     """The secret of a link by which the person sets a password, once, within two days; shown once."""
-    secret = secrets.token_urlsafe(24)
+    secret = secrets.token_urlsafe(32)
     await queries.put_first_link(db, person.id, digest(secret), now + LINK_LIVES)
     await put_down(db, by, "link.made", person.id, {}, now=now, member=person.member)
     return secret

@@ -117,8 +117,8 @@ class Provider:
     async def begin(self) -> Request:
         """Where to send the browser; raises ProviderSilent."""
         # Authlib and joserfc cost 0.3 s and are needed by those who sign in with a provider alone.
-        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # as above
-        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # as above
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # as above: the others need not pay for it
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # as above: the others need not pay for it
 
         about = await self._about()
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -184,7 +184,7 @@ class Provider:
         return Ended(str(sid) if sid else None, str(subject) if subject else None)
 
     def _check_id(self, claims: dict[str, Any], nonce: str, access_token: str, now: datetime) -> None:
-        from authlib.oidc.core import CodeIDToken  # as above
+        from authlib.oidc.core import CodeIDToken  # as above: the others need not pay for it
 
         options = {"iss": {"value": self.issuer}, "aud": {"value": self.client_id}, "nonce": {"essential": True}}
         params = {"nonce": nonce, "client_id": self.client_id, "access_token": access_token}
@@ -199,9 +199,9 @@ class Provider:
 
     async def _opened(self, token: str, now: datetime) -> dict[str, Any]:
         """The claims of a token signed by the provider's keys; an unknown key has them fetched again, rarely."""
-        from joserfc import jwt  # as above
-        from joserfc.errors import JoseError  # as above
-        from joserfc.jwk import KeySet  # as above
+        from joserfc import jwt  # as above: the others need not pay for it
+        from joserfc.errors import JoseError  # as above: the others need not pay for it
+        from joserfc.jwk import KeySet  # as above: the others need not pay for it
 
         for again in (False, True):
             keys = await self._keyset(again)

@@ -1,7 +1,8 @@
 """Signing in with login and password: limited, in equal time, and a refusal never says which of the two was wrong.
 
 Limits: 5 failures of one account from one address, 30 from one address, 60 of one account, each within 15 minutes (the
-last is wide, so that nobody can lock somebody else out cheaply; a passkey is not limited by it).  Accounts and
+last is wide, so that nobody can lock somebody else out cheaply; a passkey is not limited by it).  Loopback addresses
+count only together with an account: behind a proxy on the same machine everybody has one.  Accounts and
 addresses are counted under keyed hashes.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, ClassVar, Final
 
 from lienthong.errors import Problem, Side
@@ -62,7 +64,7 @@ async def check_password(
     since = now - WINDOW
     if (
         await failures(db, both, since) >= BOTH
-        or await failures(db, source, since) >= ADDRESS
+        or (not is_loopback(address) and await failures(db, source, since) >= ADDRESS)
         or await failures(db, target, since) >= ACCOUNT
     ):
         raise TooManyAttempts(
@@ -87,6 +89,14 @@ def refused() -> SignInRefused:
         T("Login and password do not belong together."),
         mend=T("Try again; if you forgot the password, an operator of your agency makes a new link."),
     )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address is this machine's own."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _key(secret: bytes, account: str, address: str) -> bytes:
