@@ -135,6 +135,38 @@ def test_all_processes_of_a_node_end_when_the_supervisor_is_killed_and_the_next_
     assert serving.returncode == 0, log.read_text()
 
 
+def gateways(pid: int) -> set[int]:
+    """The gateway processes below ``pid``, by the names they give themselves."""
+    return {each for each in family(pid) if lives(each) and b"lienthong.node gateway" in named(each)}
+
+
+def named(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def test_of_two_gateways_each_serves_alone_and_a_killed_one_is_replaced(country):
+    config, log, _ = country
+    config.write_text("gateways = 2\n" + config.read_text())
+    command = [sys.executable, "-m", "lienthong.cli", "serve", "--config", str(config)]
+    with (
+        log.open("ab") as out,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out) as serving,
+    ):
+        wait_until(lambda: all_ports_answer(config) and len(gateways(serving.pid)) == 2)
+        for killed in sorted(gateways(serving.pid)):  # one after the other: each time the rest serves
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda gone=killed: not lives(gone))
+            wait_until(lambda: all_ports_answer(config))
+            wait_until(lambda gone=killed: len(gateways(serving.pid) - {gone}) == 2)
+        wait_until(lambda: all_ports_answer(config))
+
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(PATIENCE_S) == 0, log.read_text()
+
+
 def test_nodes_and_their_database_end_when_the_one_who_asked_for_them_is_killed(country, tmp_path: Path):
     config, log, server = country
     pid = server.pid
