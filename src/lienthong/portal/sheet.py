@@ -109,12 +109,11 @@ def part_of(sheet: Sheet, page: int, per_page: int = PER_PAGE) -> Part:
 def as_workbook(sheet: Sheet, language: Language) -> Response:
     """The sheet as ``.xlsx``: a bold head that stays in sight, numbers and days as such, widths that fit."""
     from openpyxl import Workbook  # heavy, and only needed for a download
-    from openpyxl.styles import Font
-    from openpyxl.utils import get_column_letter
+    from openpyxl.styles import Font  # heavy, as above
+    from openpyxl.utils import get_column_letter  # heavy, as above
 
     book = Workbook()
-    page = book.active
-    assert page is not None  # noqa: S101 - a new workbook has one
+    page = book.worksheets[0]
     page.title = translate(sheet.title, language)[:31].translate(str.maketrans("[]:*?/\\", "       "))
     head = [translate(column.title, language) for column in sheet.columns]
     table = [[_plain(cell, language) for cell in row.cells] for row in sheet.rows]
