@@ -90,7 +90,7 @@ async def follow_directory(local: Local) -> None:
                     local.directory.note_refused(failed.kind)
             next_look = time.monotonic() + (FIRST_WAIT_S if follower.snapshot is None else NOTES_EVERY_S)
             await asyncio.sleep(LEAST_S)
-            while time.monotonic() < next_look and nudged(local) == heard:  # noqa: ASYNC110 - a file tells nobody
+            while time.monotonic() < next_look and nudged(local) == heard:  # noqa: ASYNC110 - the file has no event
                 await asyncio.sleep(LEAST_S)
 
 
