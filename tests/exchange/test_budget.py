@@ -31,6 +31,7 @@ def test_beyond_the_budget_a_body_is_refused_and_what_was_held_is_given_back() -
         first.grow(90_000)
         with pytest.raises(MemoryBudgetSpent) as refused, budget.share() as second:
             second.grow(90_000)
+        assert refused.value.kind == "memory-budget-spent"
         assert (refused.value.status, refused.value.facts["retry_after_s"]) == (503, 2)
         assert budget.held_bytes == 90_000
     with budget.share() as third:
