@@ -7,6 +7,7 @@ said here what a foreign id is to it.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults]
 SHOWN_TO_ALL = {
     "digest": {"agreement digest"},  # agreements are public, as they were signed
     "record_hash": {"record", "their record"},  # a record's public receipt holds digests alone
-    "id": {"member", "system"},
+    "id": {"member", "system", "service"},  # the directory, and services that are not private
 }
 """Path parameter to the kinds of foreign id that it shows to everybody, by decision; secrets stand in none."""
 ASKED = ("exchange", "member", "system", "record", "agreement", "service", "person", "q")
@@ -56,11 +57,17 @@ def paths_to_try(scene: Scene, route: Route) -> list[tuple[str, frozenset[str]]]
         "instance": instance, "kind": kind, "member": member, "system": system, "name": name, "share": "g01",
         "schema": system, "table": name, "reading": ids["reading"], "file": ids["file"],
         "digest": ids["agreement digest"], "record_hash": ids["record"], "path": ids["record"], "size": "1",
-        "id": ids["system"],
+        "id": ids["system"], "shard": "2026a", "provider": "citizens", "language": "vi",
     }  # fmt: skip
+    # What pages behind a sign-in name: without one nobody comes near it, whatever stands there.
+    known |= dict.fromkeys(
+        ("draft", "person", "proposal", "secret", "key", "code", "deed", "entry", "paper", "case", "pid", "person_id"),
+        "7",
+    )
     names = sorted(route.param_convertors)
     unknown = set(names) - known.keys()
-    assert not unknown, f"say in tests/faults/test_foreign.py what a foreign id is to {unknown} of {route.path}"
+    if unknown:
+        pytest.fail(f"say in tests/faults/test_foreign.py what a foreign id is to {unknown} of {route.path}")
     if not names:
         return [
             (route.path + "?" + "&".join(f"{field}={quote(value, safe='')}" for field in ASKED), frozenset())
@@ -71,7 +78,7 @@ def paths_to_try(scene: Scene, route: Route) -> list[tuple[str, frozenset[str]]]
         written = route.path
         for param, convertor in route.param_convertors.items():
             value = values[param] if type(convertor).__name__ != "IntegerConvertor" else "7"
-            place = next(each for each in (f"{{{param}}}", f"{{{param}:path}}", f"{{{param}:int}}") if each in written)
+            (place,) = re.findall(rf"\{{{param}(?::\w+)?\}}", written)
             written = written.replace(place, quote(value, safe="/" if ":path" in place else ""))
         shown = {
             kind for param in names for kind in SHOWN_TO_ALL.get(param, ()) if values[param] == ids[kind]
@@ -80,26 +87,28 @@ def paths_to_try(scene: Scene, route: Route) -> list[tuple[str, frozenset[str]]]
     return list(dict.fromkeys(tried))
 
 
-async def ask_public(scene: Scene, site: Site, route: Route) -> None:
-    """Ask as nobody, and where that is not enough as another reader of the same provider's tables."""
+async def faults_of(scene: Scene, site: Site, route: Route) -> list[str]:
+    """What a curious one got: asked as nobody, and where that is not enough as another reader of the same tables."""
     method = next(iter((route.methods or {"GET"}) - {"HEAD"}))
     body = b"{}" if method == "POST" else b""
     own = set(route.param_convertors) <= {"share", "schema"}  # the other reader has a table beside the foreign one
+    found: list[str] = []
     for path, shown in paths_to_try(scene, route):
-        answer = await site.public.request(method, path, content=body, follow_redirects=False)
-        answers = [answer]
-        if answer.status_code == 401:
+        answers = [await site.public.request(method, path, content=body, follow_redirects=False)]
+        if answers[0].status_code == 401:
             headers = {"Authorization": f"Bearer {scene.token}"}
             answers.append(await site.public.request(method, path, headers=headers, content=body))
         for answer in answers:
             told = [name for name in scene.told(answer.content) if scene.secrets[name].decode() not in path]
-            assert not told, (method, path, told)
-            assert answer.status_code < 500, (method, path, answer.text)
-            if route.param_convertors and not shown and not own:
-                assert answer.status_code >= 300, f"{path} shows something of a foreign id: say why in SHOWN_TO_ALL"
+            found += [f"{method} {path} tells {told}"] if told else []
+            found += [f"{method} {path}: {answer.status_code}"] if answer.status_code >= 500 else []
+            if route.param_convertors and not shown and not own and answer.status_code < 300:
+                found.append(f"{method} {path} shows something of a foreign id: say why in SHOWN_TO_ALL")
+    return found
 
 
 async def test_every_public_route_refuses_every_foreign_id(scene: Scene) -> None:
+    found: list[str] = []
     for site in (scene.ours, scene.theirs):
         routes = [route for route in site.web.app.routes if not isinstance(route, Mount)]
         strange = [route for route in routes if not isinstance(route, Route)]
@@ -107,7 +116,9 @@ async def test_every_public_route_refuses_every_foreign_id(scene: Scene) -> None
         assert len(routes) > 20
         # One page in two languages is one answerer.
         for route in {route.endpoint: route for route in routes if isinstance(route, Route)}.values():
-            await ask_public(scene, site, route)
+            found += await faults_of(scene, site, route)
+
+    assert found == [], "\n".join(found)
 
 
 def client_questions(scene: Scene) -> dict[str, list[tuple[str, str, bytes]]]:
@@ -189,6 +200,7 @@ def peer_questions(scene: Scene) -> dict[str, list[tuple[str, bytes]]]:
         "profiles": [(f"{service}/profiles", body) for body in named],
         "halves": [(f"{service}/halves", json.dumps({"leaves": [leaf]}).encode()) for leaf in leaves],
         "event-head": [(CITIZEN, b"")],
+        "directory-news": [(f"{service}/directory-news", b"{}")],
         "query": [(CITIZEN, b'{"sql": "SELECT full_name FROM citizen"}')],
         "events": [(CITIZEN, b'{"feed": "", "after": 0, "limit": 10}')],
         CITIZEN: [(CITIZEN, BODY)],
@@ -213,7 +225,7 @@ async def test_a_third_member_learns_nothing_of_two_others_on_any_peer_path(scen
             except RefusedByProvider as refused:
                 status, told = refused.answer_status, json.dumps(refused.body).encode()
 
-            described = status == 200 and path in ("describe", "halves")
+            described = status == 200 and path in ("describe", "halves", "directory-news")
             assert described or status in (400, 403, 404), (path, status, told)
             assert not [name for name in scene.told(told) if scene.secrets[name] not in body], (path, told)
             assert path != "halves" or status != 200 or json.loads(told) == {"halves": [[]]}, told
