@@ -154,6 +154,8 @@ async def test_nobody_and_other_members_see_nothing(site: Site):
     for path in (f"/work/requests/{TO_US.id}", f"/work/agreements/{GIVEN.id}/end"):
         await site.open(path, 404)
     assert TO_US.id not in await site.open("/work/requests")
+    told = await site.client.get(f"/work/requests/{TO_US.id}", headers={"accept": "application/json"})
+    assert told.json()["type"].rpartition(":")[2] == "request-not-here"
 
 
 async def test_only_agreements_that_were_negotiated_can_be_ended_here(site: Site):

@@ -252,6 +252,8 @@ async def test_a_draft_is_its_sessions_own(desk: Desk):
     desk.signed_in.append(officer("s2"))
 
     await desk.open(draft, 404)
+    told = await desk.client.get(draft, headers={"accept": "application/json"})
+    assert told.json()["type"].rpartition(":")[2] == "draft-gone"
 
 
 async def test_a_form_of_another_site_does_nothing(desk: Desk):

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lienthong.access import queries
-from lienthong.access.helpers import flags, gaps_between
+from lienthong.access.gaps import flags
 from lienthong.access.log import CHECKPOINT_FILE, KEY_FILE, LogFiles
 from lienthong.access.models import instant
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
@@ -159,7 +159,7 @@ def _uses(pool: Pool) -> Handler:
                 entries = await queries.entries_of_exchange(db, exchange[:100])
             counted = await queries.counts(db)
             times = [entry.at for entry in entries]
-            gaps = await gaps_between(db, min(times), max(times)) if times else []
+            gaps = await queries.gaps_between(db, min(times), max(times)) if times else []
         return JSONResponse(
             {
                 "uses": [

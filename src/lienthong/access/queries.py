@@ -12,7 +12,10 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from lienthong.access.gaps import Gap
 from lienthong.access.shards import Shard
+
+SHOWN_GAPS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,3 +325,46 @@ def _as_recorded(leaf: bytes, columns: Sequence[object]) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return recorded == list(columns)
+
+
+async def begin_gap(db: AsyncConnection, helper: str, since: datetime) -> None:
+    """Note that ``helper`` is missing; a gap that lasts goes on."""
+    await db.execute(
+        "INSERT INTO helper_gap (helper, since) VALUES (%s, %s) ON CONFLICT (helper) WHERE until IS NULL DO NOTHING",
+        (helper, since),
+    )
+
+
+async def end_gap(db: AsyncConnection, helper: str, until: datetime) -> None:
+    """Note that ``helper`` is there again."""
+    await db.execute(
+        "UPDATE helper_gap SET until = %s, basis = NULL WHERE helper = %s AND until IS NULL", (until, helper)
+    )
+
+
+async def note_basis(db: AsyncConnection, helper: str, basis: str | None) -> None:
+    """Note by which rule the open gap of ``helper`` stops uses; None: by none."""
+    await db.execute(
+        "UPDATE helper_gap SET basis = %s WHERE helper = %s AND until IS NULL AND basis IS DISTINCT FROM %s",
+        (basis, helper, basis),
+    )
+
+
+async def open_gaps(db: AsyncConnection) -> list[Gap]:
+    """The helpers that are missing now."""
+    async with db.cursor(row_factory=class_row(Gap)) as cursor:
+        await cursor.execute("SELECT helper, since, until, basis FROM helper_gap WHERE until IS NULL ORDER BY since")
+        return await cursor.fetchall()
+
+
+async def gaps_between(db: AsyncConnection, first: datetime, last: datetime) -> list[Gap]:
+    """The gaps that touch the time from ``first`` to ``last``, the newest first."""
+    async with db.cursor(row_factory=class_row(Gap)) as cursor:
+        await cursor.execute(
+            """
+            SELECT helper, since, until, basis FROM helper_gap
+             WHERE since <= %(last)s AND (until IS NULL OR until > %(first)s) ORDER BY since DESC LIMIT %(most)s
+            """,
+            {"first": first, "last": last, "most": SHOWN_GAPS},
+        )
+        return await cursor.fetchall()

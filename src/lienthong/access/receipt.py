@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 import orjson
 
 from lienthong.access import queries
-from lienthong.access.helpers import flags, gaps_between
+from lienthong.access.gaps import flags
 from lienthong.access.log import LogFiles
 from lienthong.access.shards import Shard
 from lienthong.access.witness.policy import Policy, no_policy
@@ -74,7 +74,7 @@ class ReceiptMaker:
             "withheld": None if shown or "messages" not in detail else "messages",
             "log": {"origin": log.origin, "key": log.verifier_key},
             "witnesses": policy.stated() | {"cosigned": _cosigners(note, policy)},
-            "flags": flags(await gaps_between(db, at, at), at),
+            "flags": flags(await queries.gaps_between(db, at, at), at),
             "proof": self._proof(stored, shard, note),
         }
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import orjson
 
 from lienthong.access import queries
-from lienthong.access.helpers import Gap, open_gaps
+from lienthong.access.gaps import Gap
 from lienthong.access.log import CHECKPOINT_FILE, LogFiles
 from lienthong.access.shards import Shard, next_shard, shard_origin
 from lienthong.errors import Problem, Side
@@ -205,7 +205,7 @@ class RecoveryWatch:
 
     async def _look(self) -> None:
         async with await connect(self._dsn) as db:
-            found = await recovery_state(db) or next((gap for gap in await open_gaps(db) if gap.basis), None)
+            found = await recovery_state(db) or next((gap for gap in await queries.open_gaps(db) if gap.basis), None)
         if found != self._state:
             self._state = found
             self.changed.set()

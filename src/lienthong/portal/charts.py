@@ -70,7 +70,12 @@ def calls_over_time(hours: Sequence[Hour], language: Language, paper: Paper) -> 
         "mark": {"type": "bar", "cornerRadiusEnd": 2, "size": max(6, min(40, 700 // max(1, len(values))))},
         "encoding": {
             "x": {"field": "hour", "type": "ordinal", "title": None, "axis": {"labelOverlap": True, "labelAngle": 0}},
-            "y": {"field": "records", "type": "quantitative", "title": None, "axis": {"tickMinStep": 1, "format": ",d"}},
+            "y": {
+                "field": "records",
+                "type": "quantitative",
+                "title": None,
+                "axis": {"tickMinStep": 1, "format": ",d"},
+            },
             "color": {
                 "field": "way",
                 "type": "nominal",

@@ -1,4 +1,4 @@
-"""Helpers that were missing while uses went on: witnesses, the time-stamping authority, a fresh directory.
+"""Gaps in which a helper was missing while uses went on: witnesses, the time-stamping authority, a fresh directory.
 
 Nothing here is in a leaf: a record's flags are the gaps in which its time falls.  A missing helper stops nothing unless
 a dated rule says after how many hours it does.
@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar, Final, Literal, get_args
 
-from psycopg import AsyncConnection
-from psycopg.rows import class_row
-
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.law.rules import RuleBook
@@ -21,7 +18,6 @@ from lienthong.law.rules import RuleBook
 Helper = Literal["witnesses", "timestamps", "directory"]
 HELPERS: Final[tuple[Helper, ...]] = get_args(Helper)
 RETRY_AFTER_S: Final = 60
-SHOWN_GAPS: Final = 1_000
 
 
 class HelperMissing(Problem):
@@ -77,46 +73,6 @@ def stopped_by(helper: Helper, since: datetime, now: datetime, book: RuleBook) -
 def flags(gaps: Sequence[Gap], at: datetime) -> list[str]:
     """What was missing at ``at``, as receipts and lists of uses say it."""
     return sorted({f"{gap.helper}-missing" for gap in gaps if gap.holds(at)})
-
-
-async def note_helper(db: AsyncConnection, helper: Helper, *, missing: bool, now: datetime, book: RuleBook) -> None:
-    """Begin, go on with or end the gap of ``helper``; while it lasts, note whether a rule makes it stop uses."""
-    if not missing:
-        await db.execute(
-            "UPDATE helper_gap SET until = %s, basis = NULL WHERE helper = %s AND until IS NULL", (now, helper)
-        )
-        return
-    await db.execute(
-        "INSERT INTO helper_gap (helper, since) VALUES (%s, %s) ON CONFLICT (helper) WHERE until IS NULL DO NOTHING",
-        (helper, now),
-    )
-    for gap in await open_gaps(db):
-        if gap.helper == helper:
-            basis = stopped_by(helper, gap.since, now, book)
-            await db.execute(
-                "UPDATE helper_gap SET basis = %s WHERE helper = %s AND until IS NULL AND basis IS DISTINCT FROM %s",
-                (basis, helper, basis),
-            )
-
-
-async def open_gaps(db: AsyncConnection) -> list[Gap]:
-    """The helpers that are missing now."""
-    async with db.cursor(row_factory=class_row(Gap)) as cursor:
-        await cursor.execute("SELECT helper, since, until, basis FROM helper_gap WHERE until IS NULL ORDER BY since")
-        return await cursor.fetchall()
-
-
-async def gaps_between(db: AsyncConnection, first: datetime, last: datetime) -> list[Gap]:
-    """The gaps that touch the time from ``first`` to ``last``, the newest first."""
-    async with db.cursor(row_factory=class_row(Gap)) as cursor:
-        await cursor.execute(
-            """
-            SELECT helper, since, until, basis FROM helper_gap
-             WHERE since <= %(last)s AND (until IS NULL OR until > %(first)s) ORDER BY since DESC LIMIT %(most)s
-            """,
-            {"first": first, "last": last, "most": SHOWN_GAPS},
-        )
-        return await cursor.fetchall()
 
 
 def _day(moment: datetime) -> date:

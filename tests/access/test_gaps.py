@@ -11,11 +11,12 @@ import pytest
 from psycopg import AsyncConnection
 from starlette.applications import Starlette
 
-from lienthong.access.helpers import Gap, HelperMissing, flags, note_helper, open_gaps, stopped_by
+from lienthong.access.gaps import Gap, HelperMissing, flags, stopped_by
+from lienthong.access.queries import open_gaps
 from lienthong.access.http import log_routes
 from lienthong.access.recovery import RecoveryWatch
 from lienthong.law.rules import Rule, RuleBook, read_rule_book, shipped_rules
-from lienthong.node.helpers import rules_of
+from lienthong.node.missing import note_helper, rules_of
 from lienthong.storage.pool import open_pool
 from lienthong.storage.provision import DatabaseDsns
 from tests.access.test_log import Log, a_record

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from lienthong.access.helpers import Helper, note_helper
+from lienthong.access import queries
+from lienthong.access.gaps import Helper, stopped_by
 from lienthong.law.rules import RuleBook, read_rule_book
 from lienthong.node.checks import directory
 from lienthong.node.finding import Look
 from lienthong.node.local import Local
 from lienthong.node.witnesschecks import timestamps, witnesses
+from lienthong.storage.pool import Connection
 
 LOOK_EVERY_S: Final = 5.0
 OWN_RULES: Final = "rules.toml"
@@ -37,6 +39,17 @@ async def note_helpers(local: Local, now: datetime, book: RuleBook) -> None:
         missing = (await look(local)).state != "ok"
         async with local.pool.connection() as db:
             await note_helper(db, helper, missing=missing, now=now, book=book)
+
+
+async def note_helper(db: Connection, helper: Helper, *, missing: bool, now: datetime, book: RuleBook) -> None:
+    """Begin, go on with or end the gap of ``helper``; while it lasts, note whether a rule makes it stop uses."""
+    if not missing:
+        await queries.end_gap(db, helper, now)
+        return
+    await queries.begin_gap(db, helper, now)
+    for gap in await queries.open_gaps(db):
+        if gap.helper == helper:
+            await queries.note_basis(db, helper, stopped_by(helper, gap.since, now, book))
 
 
 def rules_of(data: Path) -> RuleBook:
