@@ -108,7 +108,7 @@ class Settings:
     directory_anchor: Path | None = None
     """File with the public JWK that signs the directory, received out of band."""
     pkcs11_module: str = ""
-    """PKCS#11 library of a token in which the members' keys lie, for example of an HSM; empty: files in ``data/keys``."""
+    """PKCS#11 library of a token that holds the members' keys, such as an HSM; empty: files in ``data/keys``."""
     pkcs11_token: str = ""
     """Label of that token."""
     pkcs11_pin_file: Path | None = None
@@ -122,7 +122,7 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest body of a call, either way."""
     max_held_bytes: int = 256 * 1024 * 1024
-    """Bytes of requests that one gateway holds at once, all connections together; more hear 503 and when to come again."""
+    """Bytes of requests that one gateway holds at once, of all connections; more hear 503 and when to come again."""
     gateways: int = 1
     """Gateway processes; several share both ports, the database and the quotas.  One for each core is enough."""
     max_uses: int = 256

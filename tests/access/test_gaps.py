@@ -12,8 +12,8 @@ from psycopg import AsyncConnection
 from starlette.applications import Starlette
 
 from lienthong.access.gaps import Gap, HelperMissing, flags, stopped_by
-from lienthong.access.queries import open_gaps
 from lienthong.access.http import log_routes
+from lienthong.access.queries import open_gaps
 from lienthong.access.recovery import RecoveryWatch
 from lienthong.law.rules import Rule, RuleBook, read_rule_book, shipped_rules
 from lienthong.node.missing import note_helper, rules_of

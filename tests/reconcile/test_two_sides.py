@@ -20,8 +20,8 @@ from lienthong.exchange.consume import Wish
 from lienthong.exchange.listen import serve_app
 from lienthong.exchange.peer import OwnCertificate, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
-from lienthong.node.certificates import tls_files
 from lienthong.exchange.signed import RefusedByProvider
+from lienthong.node.certificates import tls_files
 from lienthong.node.halves import HalvesDesk, HalvesLink, NationalNodeUnknown, national_node
 from tests.use.nodes import COUNTER, POLICE, PROVINCE, PURPOSE, TestNode
 

@@ -31,7 +31,7 @@ class RecordWriter:
         self._refuse = refuse
 
     def check(self) -> None:
-        """Raise the Problem for which nothing may be recorded now: then nothing is to be done that must be on record."""
+        """Raise the Problem for which nothing may be recorded now: then do nothing that must be on record."""
         self._refuse()
 
     async def append(self, record: Record, detail: Mapping[str, object] | None = None) -> bytes:

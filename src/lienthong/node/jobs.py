@@ -20,9 +20,9 @@ from lienthong.events.rounds import rounds
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.desk import open_desk
 from lienthong.node.following import follow_directory, publish_versions
-from lienthong.node.missing import watch_helpers
 from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
+from lienthong.node.missing import watch_helpers
 from lienthong.node.nudging import nudge_all
 from lienthong.node.opencounts import record_open_days
 from lienthong.node.sequencing import sequence_log
