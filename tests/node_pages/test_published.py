@@ -12,7 +12,7 @@ import pytest
 from lienthong.agreements.signing import MemberSigner
 from lienthong.catalog.models import Field, Service, Subject
 from lienthong.directory.models import ServiceId
-from lienthong.node.published import NotAsPublished, read_agreements, read_services, read_size, read_uses
+from lienthong.node.published import NotAsPublished, read_agreements, read_head, read_services, read_uses
 from lienthong.trust.keys import generate_ed25519, generate_es256, key_id, public_jwk
 from lienthong.trust.note import Checkpoint, VerifierKey, sign_checkpoint
 from tests.agreements.build import an_agreement
@@ -182,8 +182,10 @@ def test_a_checkpoint_counts_only_under_the_key_the_directory_names():
     def note(signer, origin=node.log_origin):
         return sign_checkpoint(Checkpoint(origin, 7, bytes(32)), signer, origin)
 
-    assert read_size(note(key), node) == 7
-    assert read_size(note(other), node) is None
-    assert read_size(note(key, "another.log"), node) is None
-    assert read_size(b"not a note", node) is None
-    assert read_size(note(key), NODE) is None  # the directory's own entry can not be read
+    head = read_head(note(key), node)
+    assert head is not None
+    assert head.size == 7
+    assert read_head(note(other), node) is None
+    assert read_head(note(key, "another.log"), node) is None
+    assert read_head(b"not a note", node) is None
+    assert read_head(note(key), NODE) is None  # the directory's own entry can not be read
