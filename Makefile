@@ -36,9 +36,9 @@ test: $(VENV)/installed-test clients
 	@$(MAKE) --no-print-directory npm
 	@status=0; \
 	echo "== all tests, PostgreSQL of the embedded wheel"; \
-	$(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; \
+	.ci/pytest $(BIN)/python $(PYTEST_ARGS) || status=$$?; \
 	echo "== storage and access again, PostgreSQL 15 of the system"; \
-	LIENTHONG_TEST_PG=debian $(BIN)/python -m pytest tests/storage tests/access $(PYTEST_ARGS) || status=$$?; \
+	LIENTHONG_TEST_PG=debian .ci/pytest $(BIN)/python tests/storage tests/access $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
 # Programs of others for tests, by the lock; without npm those tests say so and are skipped.

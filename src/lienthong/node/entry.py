@@ -20,6 +20,7 @@ from lienthong.identity.rights import LoginNeeded, may
 from lienthong.identity.roles import giving_roles
 from lienthong.identity.sessions.keep import forget_the_past
 from lienthong.node.local import Local
+from lienthong.portal.queries import forget_forms
 from lienthong.portal.shell import Shell, Visitor
 from lienthong.portal.signin import LoginNeededPage
 from lienthong.storage.pool import reading
@@ -71,6 +72,7 @@ async def keep_tidy(entrance: Entrance) -> None:
             async with reading(entrance.pool) as db:
                 await expire(db, entrance.now())
                 await forget_the_past(db, entrance.now())
+                await forget_forms(db)
         except Exception as failed:  # a task's root: the next round tries again
             log.warning("identity.not-tidied", error=type(failed).__name__)
         await asyncio.sleep(TIDY_S)
