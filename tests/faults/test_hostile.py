@@ -66,6 +66,7 @@ async def nothing_said(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     await reader.read()
 
 
+SHOWN_THE_DOOR = {"flood_of_fields", "requests_ahead"}
 ATTACKS: dict[Attack, int] = {slow_head: 15, endless_body: 1, flood_of_fields: 2, requests_ahead: 1, nothing_said: 30}
 
 
@@ -123,11 +124,15 @@ async def test_while_hostile_clients_do_their_worst_the_others_are_served(apart:
 
     try:
         await asyncio.gather(*(uses() for _ in range(AT_ONCE)))
+        for _ in range(1200):  # a fast machine has served all before the attackers sent enough
+            if set(ended) >= SHOWN_THE_DOOR:
+                break
+            await asyncio.sleep(0.05)
     finally:
         for task in attackers:
             task.cancel()
         await asyncio.gather(*attackers, return_exceptions=True)
 
     assert served >= SERVED * USES, f"{served} of {USES}, {heard}"
-    assert {"flood_of_fields", "requests_ahead"} <= set(ended), "what is too much is shown the door"
+    assert set(ended) >= SHOWN_THE_DOOR, "what is too much is shown the door"
     assert (await apart.use()).answer.status == 200

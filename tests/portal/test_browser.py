@@ -104,13 +104,13 @@ def test_the_page_follows_the_readers_scheme(browser: Browser, site: str, dark: 
     page.close()
 
 
-def test_the_keyboard_reaches_the_content_first_and_then_the_languages(browser: Browser, site: str):
+def test_the_keyboard_reaches_the_content_first_then_the_sign_in_and_the_languages(browser: Browser, site: str):
     page, _, _ = visit(browser, site + "/", 1280)
 
     reached: list[str] = []
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Tab")
         reached.append(page.locator(":focus").get_attribute("href") or "")
 
-    assert reached == ["#content", "/", "/en/"]
+    assert reached == ["#content", "/", "/login", "/en/"]
     page.close()
