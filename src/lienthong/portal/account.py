@@ -24,7 +24,7 @@ from lienthong.identity.sessions.queries import end_sessions_of, tokens_of
 from lienthong.identity.tokens import LONGEST_DAYS, make_token, possible_scopes, withdraw
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.queries import claim_form
-from lienthong.portal.shell import Pages, Shell, both
+from lienthong.portal.shell import Pages, Shell, both, prefix_of
 from lienthong.portal.standing import RIGHTS, ROLES
 from lienthong.storage.pool import reading
 from lienthong.web import page_language
@@ -161,7 +161,7 @@ class AccountDesk:
                                now=self._entrance.now())  # fmt: skip
         if not everywhere:
             return self._again(request)
-        answer = RedirectResponse(f"{self._prefix(request)}/", 303)
+        answer = RedirectResponse(f"{prefix_of(request)}/", 303)
         answer.delete_cookie(self._entrance.cookie, secure=self._entrance.secure, httponly=True, samesite="lax")
         return answer
 
@@ -199,7 +199,4 @@ class AccountDesk:
         return actor
 
     def _again(self, request: Request) -> Response:
-        return RedirectResponse(f"{self._prefix(request)}/account", 303)
-
-    def _prefix(self, request: Request) -> str:
-        return "/en" if page_language(request) == "en" else ""
+        return RedirectResponse(f"{prefix_of(request)}/account", 303)

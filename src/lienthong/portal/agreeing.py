@@ -20,7 +20,7 @@ from lienthong.identity.models import ANONYMOUS, Actor, Right
 from lienthong.identity.rights import may, require
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.models import Name, PermissionView
-from lienthong.portal.shell import Pages, Section, Shell, both
+from lienthong.portal.shell import Pages, Section, Shell, both, prefix_of
 from lienthong.portal.words import VIETNAM
 from lienthong.web import page_language
 
@@ -148,7 +148,7 @@ class Agreeing:
             form = await read_form(request, self._shell)
             done = await self._decided(form, asked, actor)
             if done:
-                return RedirectResponse(f"{_prefix(request)}/work/requests?done={done}", 303)
+                return RedirectResponse(f"{prefix_of(request)}/work/requests?done={done}", 303)
         status = 422 if form.wrong else 200
         return self._page(
             request, "request.html", REQUESTS, status, asked=asked, form=form, decides=decides
@@ -174,7 +174,7 @@ class Agreeing:
         if request.method == "POST":
             form = await read_form(request, self._shell)
             if await self._ended(form, kept, actor):
-                return RedirectResponse(f"{_prefix(request)}/work/agreements?done=ended", 303)
+                return RedirectResponse(f"{prefix_of(request)}/work/agreements?done=ended", 303)
         first = datetime.now(UTC).astimezone(VIETNAM).date() + timedelta(days=1)
         status = 422 if form.wrong else 200
         return self._page(request, "end_agreement.html", AGREEMENTS, status, kept=kept, form=form, first=first)
@@ -231,7 +231,3 @@ def _tell(form: Form, problem: Problem) -> None:
 def _sees(request: Request) -> Actor:
     actor: Actor = getattr(request.state, "actor", ANONYMOUS)
     return require(actor, Right.SEE_AGREEMENTS, actor.member)
-
-
-def _prefix(request: Request) -> str:
-    return "/en" if page_language(request) == "en" else ""

@@ -27,7 +27,7 @@ from lienthong.identity.rights import require
 from lienthong.identity.roles import GIVE_ROLE
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.queries import claim_form
-from lienthong.portal.shell import Page, Pages, Section, Shell, both
+from lienthong.portal.shell import Page, Pages, Section, Shell, both, prefix_of
 from lienthong.portal.standing import ROLES, STATES
 from lienthong.storage.pool import reading
 from lienthong.web import page_language
@@ -92,7 +92,7 @@ class PersonDesk:
         now = self._entrance.now()
         async with reading(self._entrance.pool) as db:
             if await claim_form(db, form.key) is not None:
-                return RedirectResponse(f"{self._prefix(request)}/persons", 303)
+                return RedirectResponse(f"{prefix_of(request)}/persons", 303)
             person = await add_person(db, name, login, actor.member, by=actor, now=now)
             secret = await make_first_link(db, person, by=actor, now=now)
         return await self._shown(request, actor, person.id, Form(), link=self._address(request, secret))
@@ -121,7 +121,7 @@ class PersonDesk:
                 form.fault("", refused.message, **refused.facts)
         if form.good and not link:
             closed = request.path_params["deed"] == "close"
-            return RedirectResponse(f"{self._prefix(request)}/persons" + ("" if closed else f"/{person_id}"), 303)
+            return RedirectResponse(f"{prefix_of(request)}/persons" + ("" if closed else f"/{person_id}"), 303)
         address = self._address(request, link) if link else ""
         return await self._shown(request, actor, person_id, form, link=address)
 
@@ -192,7 +192,7 @@ class PersonDesk:
                         await approvals.approve(db, actor, proposal, now)
                     else:
                         await approvals.refuse(db, actor, proposal, form.text("answer", required=False, most=500), now)
-                return RedirectResponse(f"{self._prefix(request)}/approvals", 303)
+                return RedirectResponse(f"{prefix_of(request)}/approvals", 303)
             except Problem as refused:
                 if refused.status == 404:
                     raise
@@ -215,10 +215,7 @@ class PersonDesk:
         return self._shell.page(request, template, title=shown, status=status, role_words=ROLES, **facts)
 
     def _address(self, request: Request, secret: str) -> str:
-        return f"{self._entrance.public_url.rstrip('/')}{self._prefix(request)}/login/first/{secret}"
-
-    def _prefix(self, request: Request) -> str:
-        return "/en" if page_language(request) == "en" else ""
+        return f"{self._entrance.public_url.rstrip('/')}{prefix_of(request)}/login/first/{secret}"
 
 
 def _audit(shell: Shell, entrance: Entrance) -> Page:

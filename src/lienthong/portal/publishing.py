@@ -27,7 +27,7 @@ from lienthong.identity.models import ANONYMOUS, Actor, Right
 from lienthong.identity.rights import require
 from lienthong.law.text import fold
 from lienthong.portal.forms import Form, Upload, read_form
-from lienthong.portal.shell import Pages, Section, Shell, both
+from lienthong.portal.shell import Pages, Section, Shell, both, prefix_of
 from lienthong.tables.models import Page as Rows
 from lienthong.tables.models import View
 from lienthong.web import page_language
@@ -224,7 +224,7 @@ class Wizard:
     async def _publish(self, request: Request, draft: Draft, wanted: PublishRequest, actor: Actor) -> Response:
         service = await self._desk.publish(wanted, actor)
         self._drafts.drop(draft)
-        return RedirectResponse(f"{_prefix(request)}/work/services?new={quote(service.id)}", 303)
+        return RedirectResponse(f"{prefix_of(request)}/work/services?new={quote(service.id)}", 303)
 
     async def _preview(self, request: Request, draft: Draft, wanted: PublishRequest) -> Response:
         service = describe(wanted, draft.found)
@@ -336,8 +336,4 @@ def _officer(request: Request) -> Actor:
 
 
 def _address(request: Request, draft: Draft) -> str:
-    return f"{_prefix(request)}{PATH}/{draft.id}"
-
-
-def _prefix(request: Request) -> str:
-    return "/en" if page_language(request) == "en" else ""
+    return f"{prefix_of(request)}{PATH}/{draft.id}"

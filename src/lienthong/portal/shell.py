@@ -195,6 +195,11 @@ def path_of(request: Request) -> str:
     return path.removeprefix("/en") or "/" if path == "/en" or path.startswith("/en/") else path
 
 
+def prefix_of(request: Request) -> str:
+    """What stands before the addresses of pages in the language of ``request``: "" or "/en"."""
+    return "/en" if page_language(request) == "en" else ""
+
+
 def both(path: str, page: Page, methods: Iterable[str] = ("GET",)) -> tuple[BaseRoute, ...]:
     """The routes of a page in Vietnamese and, under ``/en``, in English."""
     listed = list(methods)

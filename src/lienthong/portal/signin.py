@@ -32,7 +32,7 @@ from lienthong.identity.sessions import keep
 from lienthong.identity.sessions.queries import attempts
 from lienthong.identity.signin import check_password
 from lienthong.portal.forms import KEY, TOKEN, Form, read_form
-from lienthong.portal.shell import Pages, Shell, both
+from lienthong.portal.shell import Pages, Shell, both, prefix_of
 from lienthong.storage.pool import reading
 from lienthong.trust.seal import SealBroken
 from lienthong.web import page_language, problem_response, wants_page
@@ -177,7 +177,7 @@ class Doors:
                 except Problem as refused:
                     form.fault("password", refused.message, **refused.facts)
                 else:
-                    return RedirectResponse(f"{self._prefix(request)}/login/staff", 303)
+                    return RedirectResponse(f"{prefix_of(request)}/login/staff", 303)
         status = 200 if form.good else 422
         return self._page(request, "first_link.html", T("Choose a password"), status, form=form, person=person)
 
@@ -226,7 +226,7 @@ class Doors:
     async def leave(self, request: Request) -> Response:
         """Sign out here."""
         form = await read_form(request, self._shell)
-        answer = RedirectResponse(f"{self._prefix(request)}/", 303)
+        answer = RedirectResponse(f"{prefix_of(request)}/", 303)
         if form.good:
             async with reading(self._entrance.pool) as db:
                 await keep.end(db, request.cookies.get(self._entrance.cookie, ""))
@@ -271,10 +271,7 @@ class Doors:
 
     def _next(self, request: Request, form: Form) -> str:
         told = own_address(form.said("next") or request.query_params.get("next", ""))
-        return told if told != "/" else f"{self._prefix(request)}/"
-
-    def _prefix(self, request: Request) -> str:
-        return "/en" if page_language(request) == "en" else ""
+        return told if told != "/" else f"{prefix_of(request)}/"
 
     def _step(self, person: Person) -> str:
         told = json.dumps({"person": person.id, "at": self._entrance.now().timestamp()}).encode()
