@@ -51,6 +51,11 @@ def _only_this_machine(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(_only_this_machine)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Long texts (keys, signatures made anew in each process) name no test: two processes must collect the same names."""
+    return argname if isinstance(val, str | bytes) and len(val) > 40 else None
+
+
 def start_engine(engine: str, data_dir: Path) -> PostgresServer:
     """A running server of ``engine``; skips the test, with the reason, where the engine is not on this machine."""
     if engine == "debian" and not (DEBIAN_PROGRAMS / "postgres").exists():
