@@ -21,6 +21,7 @@ from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.agreeing import NodeAgreementDesk
 from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
+from lienthong.node.inboxes import offers_of
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
 from lienthong.node.opendata import OpenTables, open_routes
@@ -37,6 +38,7 @@ from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
+from lienthong.portal.inbox import CountLayer, Inbox, inbox_pages
 from lienthong.portal.journal import journal_pages
 from lienthong.portal.legal import legal_pages
 from lienthong.portal.live import live_pages
@@ -90,6 +92,7 @@ class PublicWeb:
         )  # fmt: skip
         rooms = Rooms(local, self._pages)
         self._entrance = entrance_of(local)
+        inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
@@ -103,6 +106,7 @@ class PublicWeb:
             legal_pages(),
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
+            inbox_pages(inbox),
             identity_pages(self._entrance),
             agreeing_pages(NodeAgreementDesk(local, self._pages)),
             publishing_pages(
@@ -124,6 +128,7 @@ class PublicWeb:
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )
+        self.app.add_middleware(CountLayer, inbox=inbox)
         guard_pages(self.app, shell, self._entrance)
         install(self.app, error_page=shell.error_page)
 

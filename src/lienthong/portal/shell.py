@@ -59,6 +59,11 @@ class Visitor(Protocol):
         """Id of the session; None for nobody."""
         ...
 
+    @property
+    def member(self) -> str | None:
+        """The member the visitor works for; None for citizens."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -69,7 +74,7 @@ class Section:
     title: str
     """A message marked with ``T``."""
     right: str | None = None
-    """Only shown to those who have this right; None: to everybody."""
+    """Only shown to those who have this right; None: to everybody, in the group ``work`` to all who work here."""
     group: Literal["public", "work", "own"] = "public"
     """``public``: for everybody; ``work``: the rooms of those who work here; ``own``: the visitor's own pages."""
 
@@ -113,6 +118,8 @@ class Frame:
     """Address without language prefix, "" on a page that has none (an error)."""
     query: str = ""
     """What stands behind the address, with its question mark: kept when the language is changed."""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How much waits behind an entry of the navigation, by its path."""
     theme: Theme = "auto"
     token: str = ""
     """To be sent with every form; see ``lienthong.portal.forms``."""
@@ -162,6 +169,7 @@ class Shell:
             sections=tuple(each for each in self.sections if self._shown(each, actor)),
             here=path_of(request),
             query=f"?{request.url.query}" if request.url.query else "",
+            counts=getattr(request.state, "counts", {}),
             theme="dark" if theme == "dark" else "light" if theme == "light" else "auto",
             token=self.token(request),
         )
@@ -180,7 +188,9 @@ class Shell:
         return render("error.html", language, frame=self.frame(request), title=problem["title"], problem=problem)
 
     def _shown(self, section: Section, actor: Visitor | None) -> bool:
-        return section.right is None or (actor is not None and self._may(actor, section.right))
+        if section.right is None:
+            return section.group != "work" or (actor is not None and actor.member is not None)
+        return actor is not None and self._may(actor, section.right)
 
 
 def visitor(request: Request) -> Visitor | None:
