@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +22,7 @@ from lienthong.identity.provider import Provider
 from lienthong.identity.queries import person_by_login
 from lienthong.identity.rights import require
 from lienthong.node.entry import guard_pages, has_right
-from lienthong.portal.app import create_portal
+from lienthong.portal.app import PageModule, create_portal
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.identity import identity_pages
 from lienthong.portal.models import PortalData
@@ -53,6 +53,8 @@ class Small:
     one: str = ""
     """Id of somebody whose page can be opened."""
     clients: list[httpx.AsyncClient] = field(default_factory=list)
+    listener: Any = None
+    """What listens; a test may stop it, as when the network is away."""
 
     def browser(self) -> httpx.AsyncClient:
         """A browser without script: cookies kept, pages asked for, redirects looked at."""
@@ -110,23 +112,35 @@ def _sample(small: Small) -> Any:
     return join
 
 
+More = Callable[["Small"], Sequence[PageModule]]
+
+
 @asynccontextmanager
 async def small_portal(
-    dsn: str, *, public_url: str = "", providers: Mapping[str, Provider] | None = None, clock: Clock | None = None
+    dsn: str,
+    *,
+    public_url: str = "",
+    providers: Mapping[str, Provider] | None = None,
+    clock: Clock | None = None,
+    more: More | None = None,
+    layers: Callable[[Small, Starlette], None] | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Small]:
-    """The portal, serving; with the time of the tests unless ``clock`` is given."""
+    """The portal, serving; with the time of the tests unless ``clock`` is given, ``more`` in place of the sample."""
     pool = await open_pool(dsn, max_size=4)
     clock = clock or Clock()
     shell = Shell(secret=KEY, may=has_right)
     app = Starlette()
-    listener = await serve_app(cast(Any, app), "127.0.0.1", 0)
+    listener = await serve_app(cast(Any, app), "127.0.0.1", port)
     entrance = Entrance(
         pool, KEY, public_url or f"http://127.0.0.1:{listener.port}", (HERE,), approvals(Assurance.ONE_FACTOR),
         providers=providers or {}, now=lambda: clock.now,
     )  # fmt: skip
-    small = Small(f"http://127.0.0.1:{listener.port}", pool, entrance, clock)
-    modules = (identity_pages(entrance), _sample(small))
+    small = Small(f"http://127.0.0.1:{listener.port}", pool, entrance, clock, listener=listener)
+    modules = (identity_pages(entrance), *(more(small) if more else (_sample(small),)))
     app.router.routes.extend([*identity_routes(entrance), *create_portal(cast(PortalData, None), shell, modules)])
+    if layers:
+        layers(small, app)
     guard_pages(app, shell, entrance)
     install(app, error_page=shell.error_page)
     try:
@@ -134,5 +148,5 @@ async def small_portal(
     finally:
         for client in small.clients:
             await client.aclose()
-        await listener.stop(1.0)
+        await small.listener.stop(1.0)
         await pool.close()

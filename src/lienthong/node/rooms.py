@@ -7,8 +7,8 @@ a few times a second at most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lienthong.access import queries as log_queries
@@ -30,10 +30,11 @@ from lienthong.portal.members import provinces
 from lienthong.portal.models import Name, UseLine
 from lienthong.portal.nodes import NodeLine
 from lienthong.portal.pictures import Draw, Shown
-from lienthong.portal.queries import FIGURES, NATIONAL_FIGURES, ViewRows, figure, hours, pairs, view_rows
+from lienthong.portal.queries import FIGURES, NATIONAL_FIGURES, ViewRows, figure, hours, pairs, view_rows, visits
 from lienthong.portal.services import ServiceLine
 from lienthong.portal.shell import Look
 from lienthong.portal.status import PartState, StatusPage
+from lienthong.portal.visits import Visit
 from lienthong.portal.words import VIETNAM
 from lienthong.storage.pool import reading
 from lienthong.tables.limits import Limits
@@ -42,6 +43,7 @@ from lienthong.tables.sandbox import Sandbox
 FIGURES_EVERY_S: Final = 1.0
 PICTURED_HOURS: Final = 48
 PICTURED_PAIRS: Final = 40
+VISITS_SHOWN_DAYS: Final = 92
 DRAW_LIMITS: Final = Limits(memory_mb=1024, cpu_s=20, wall_s=30.0, max_bytes=4 << 20)
 
 
@@ -160,6 +162,12 @@ class Rooms:
             provinces=provinces(self.directory().contents.members, gathered.now.astimezone(VIETNAM).date()),
             by_nodes=national,
         )
+
+    async def visits(self) -> Sequence[Visit]:
+        """How often pages were shown in the last quarter of a year."""
+        since = datetime.now(UTC).astimezone(VIETNAM).date() - timedelta(days=VISITS_SHOWN_DAYS)
+        async with reading(self._local.pool) as db:
+            return await visits(db, since)
 
     async def _read_figures(self) -> tuple[Figure, ...]:
         told = [key for key in FIGURES if self._local.settings.national or key not in NATIONAL_FIGURES]

@@ -36,6 +36,7 @@ from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
+from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
 from lienthong.portal.inbox import CountLayer, Inbox, inbox_pages
@@ -50,6 +51,7 @@ from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.portal.services import service_pages
 from lienthong.portal.shell import Shell
 from lienthong.portal.status import status_pages
+from lienthong.portal.visits import VisitLayer, Visits, visit_pages
 from lienthong.query.operations import Restrictor
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.pool import DatabaseFailed
@@ -92,6 +94,7 @@ class PublicWeb:
         )  # fmt: skip
         rooms = Rooms(local, self._pages)
         self._entrance = entrance_of(local)
+        self._visits = Visits(local.pool)
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
@@ -106,6 +109,8 @@ class PublicWeb:
             legal_pages(),
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
+            visit_pages(rooms.visits, drawing_in(sandbox)),
+            feedback_pages(local.pool, local.settings.members[0]),
             inbox_pages(inbox),
             identity_pages(self._entrance),
             agreeing_pages(NodeAgreementDesk(local, self._pages)),
@@ -116,6 +121,7 @@ class PublicWeb:
         self._closer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
         self._tidier: asyncio.Task[None] | None = None
+        self._counter: asyncio.Task[None] | None = None
         self.app = Starlette(
             routes=[
                 *public_routes(local),
@@ -128,6 +134,7 @@ class PublicWeb:
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )
+        self.app.add_middleware(VisitLayer, visits=self._visits)
         self.app.add_middleware(CountLayer, inbox=inbox)
         guard_pages(self.app, shell, self._entrance)
         install(self.app, error_page=shell.error_page)
@@ -139,13 +146,15 @@ class PublicWeb:
         self._closer = asyncio.create_task(self._close_readings())
         self._teller = asyncio.create_task(tell_process(self.local, "web"))
         self._tidier = asyncio.create_task(keep_tidy(self._entrance))
+        self._counter = asyncio.create_task(self._visits.keep())
 
     async def stop(self) -> None:
         """Close what is open."""
-        tasks = [task for task in (self._closer, self._teller, self._tidier) if task]
+        tasks = [task for task in (self._closer, self._teller, self._tidier, self._counter) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._visits.flush()
         with contextlib.suppress(DatabaseFailed, OSError):  # what is not given back stays unused today
             await self._leases.tidy(everything=True)
         await self._live.stop()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal
 
-from lienthong.i18n import Language, translate
+from lienthong.i18n import Language, T, translate
 from lienthong.portal.models import Name
 from lienthong.portal.words import VIETNAM, WAYS, number
 
@@ -82,6 +82,34 @@ def calls_over_time(hours: Sequence[Hour], language: Language, paper: Paper) -> 
                 "title": None,
                 "scale": {"domain": ways, "range": list(_WAYS[paper])},
                 "legend": {"orient": "top"},
+            },
+        },
+    }
+
+
+def views_by_day(days: Sequence[tuple[date, int]], language: Language, paper: Paper) -> dict[str, Any]:
+    """Bars by day, oldest first."""
+    values = [
+        {"day": each.strftime("%d/%m"), "views": views, "place": place} for place, (each, views) in enumerate(days)
+    ]
+    return _whole(paper) | {
+        "width": WIDTH - 90,
+        "height": 200,
+        "data": {"values": values},
+        "mark": {"type": "bar", "cornerRadiusEnd": 2, "color": _INK[paper]["accent"], "size": 16},
+        "encoding": {
+            "x": {
+                "field": "day",
+                "type": "ordinal",
+                "title": None,
+                "sort": {"field": "place"},
+                "axis": {"labelOverlap": True, "labelAngle": 0},
+            },
+            "y": {
+                "field": "views",
+                "type": "quantitative",
+                "title": translate(T("Times shown"), language),
+                "axis": {"tickMinStep": 1, "format": ",d"},
             },
         },
     }

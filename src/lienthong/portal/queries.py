@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final, LiteralString
 
@@ -110,3 +110,27 @@ async def pairs(db: AsyncConnection[Any], most: int) -> list[tuple[str, str, int
         (most,),
     )
     return [(str(row[0]), str(row[1]), int(row[2])) for row in await found.fetchall()]
+
+
+async def add_visits(db: AsyncConnection[Any], day: date, views: Mapping[str, int]) -> None:
+    """Add how often pages, named by the pattern of their address, were shown on ``day``."""
+    async with db.cursor() as cursor:
+        await cursor.executemany(
+            """
+            INSERT INTO visit (day, page, views) VALUES (%s, %s, %s)
+            ON CONFLICT (day, page) DO UPDATE SET views = visit.views + EXCLUDED.views
+            """,
+            [(day, page, count) for page, count in sorted(views.items())],
+        )
+
+
+async def visits(db: AsyncConnection[Any], since: date) -> list[tuple[date, str, int]]:
+    """Day, page and views, newest day first and most seen first; "" stands for pages counted together."""
+    found = await db.execute(
+        """
+        SELECT day, page, views FROM stat_visit WHERE day >= %s
+         ORDER BY day DESC, views DESC, page COLLATE "C"
+        """,
+        (since,),
+    )
+    return [(row[0], str(row[1]), int(row[2])) for row in await found.fetchall()]
