@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from lienthong.exchange.guard import RequestLimits, without_h2c
+from lienthong.exchange.guard import MethodUnknown, RequestLimits, check_head, without_h2c
 from tests.exchange.listening import Seen, exchange, listening, statuses
 
 H = b"Host: a\r\n"
@@ -283,3 +283,10 @@ async def test_javas_offer_of_http2_is_ignored_where_asked_for() -> None:
 )
 def test_only_the_offer_is_taken_out_of_a_head(head: bytes, left: bytes) -> None:
     assert without_h2c(head) == left
+
+
+def test_a_method_of_other_bytes_is_refused_in_letters_that_can_be_shown() -> None:
+    refused = check_head(b"GET\xa7", b"/", "1.1", [(b"host", b"a")], RequestLimits())
+
+    assert isinstance(refused, MethodUnknown)
+    assert "GET\\xa7" in refused.detail("en")

@@ -142,7 +142,8 @@ def check_head(method: bytes, target: bytes, version: str, headers: Headers, lim
     if version != "1.1":
         return VersionUnknown(T("The request speaks HTTP/{version}."), version=version)
     if method not in limits.methods:
-        return MethodUnknown(T("The method {method} is not served here."), method=method.decode("ascii"))
+        shown = method.decode("ascii", "backslashreplace")
+        return MethodUnknown(T("The method {method} is not served here."), method=shown)
     if not _TARGET.fullmatch(target):
         return malformed(T("The request's target must be a path in visible ASCII characters."))
     seen: dict[bytes, bytes] = {}
