@@ -391,7 +391,7 @@ async def test_a_reader_who_hangs_up_is_counted_for_what_was_sent(
         # What the first one took is counted when the server has seen it go, which may be after the second one's answer.
         async with await psycopg.AsyncConnection.connect(database.app, autocommit=True) as db, asyncio.timeout(120):
             while await (await db.execute("SELECT 1 FROM share_reading WHERE requests < 2")).fetchone():
-                await asyncio.sleep(0.02)
+                await db.execute("SELECT pg_sleep(0.05)")
         provider.clock.ahead = timedelta(hours=1)
         await provider.taking.close_ended()
 
