@@ -52,7 +52,7 @@ sys.addaudithook(_only_this_machine)
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
-    """Long texts (keys, signatures made anew in each process) name no test: two processes must collect the same names."""
+    """Long texts (keys and signatures made anew in each process) name no test: all processes collect the same names."""
     return argname if isinstance(val, str | bytes) and len(val) > 40 else None
 
 

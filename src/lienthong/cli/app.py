@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "events": "Follow the changes of another member's table.",
     "address": "Say which commune an address lies in, old or new, in any spelling.",
     "id": "Say what a code is (person, firm, parcel, dossier, unit, telephone, plate) and whether it holds.",
+    "link": "Find which records of several tables mean one person, and say why.",
     "rekey": "Carry a table of figures from the units of one day to those of another.",
     "install": "Make the node a hardened service of this machine.",
     "uninstall": "Take the service away; data stay unless told.",

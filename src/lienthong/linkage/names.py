@@ -26,7 +26,7 @@ FAMILY_NAMES: Final = COMMON_FAMILY_NAMES | frozenset(_OTHERS.split())
 """Family names, folded: enough to see that a name stands in another order."""
 
 _TITLE_WORDS: Final = "ong ba anh chi em co chu bac ts ths pgs gs bs ks ls cn dr mr mrs ms thay"
-_TITLES: Final = frozenset(_TITLE_WORDS.split())
+TITLES: Final = frozenset(_TITLE_WORDS.split())
 _VARIANTS: Final[Mapping[str, str]] = {"huynh": "hoang", "vo": "vu"}
 """One family name in two dialects -> one key.  Source: usage; kept to pairs that are the same name."""
 _NOT_NAME = re.compile(r"[^a-z0-9' ]+")
@@ -67,8 +67,9 @@ def read_person_name(text: str) -> PersonName:
     words = [word for word in _NOT_NAME.sub(" ", fold(text)).split() if word != "'"]
     while len(words) > 1 and _is_title(words):
         words = words[1:]
-    keys = [_one_spelling(word, first=number == 0) for number, word in enumerate(words)]
     turned = len(words) > 1 and words[0] not in FAMILY_NAMES and words[-1] in FAMILY_NAMES
+    family = len(words) - 1 if turned else 0
+    keys = [_one_spelling(word, first=number == family) for number, word in enumerate(words)]
     ordered = [keys[-1], *keys[:-1]] if turned else keys
     return PersonName(
         family=ordered[0] if len(ordered) > 1 else "",
@@ -82,7 +83,7 @@ def read_person_name(text: str) -> PersonName:
 
 def _is_title(words: list[str]) -> bool:
     """Whether the first word is a title: ``Ông`` and ``Cô`` are family names too, unless one of the usual follows."""
-    return words[0] in _TITLES and (words[0] not in FAMILY_NAMES or words[1] in COMMON_FAMILY_NAMES)
+    return words[0] in TITLES and (words[0] not in FAMILY_NAMES or words[1] in COMMON_FAMILY_NAMES)
 
 
 def official_spelling(text: str) -> str:

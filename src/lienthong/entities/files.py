@@ -1,0 +1,58 @@
+"""What a run leaves for people and other programs beside its state: entities, pairs to look at, the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Final
+
+from lienthong.entities.link import Report
+from lienthong.entities.store import Store
+from lienthong.i18n import Language, T, translate
+from lienthong.linkage.matching.pairs import unpack
+from lienthong.linkage.matching.weights import Weights, shipped_weights
+
+MOST_REASONS: Final = 4
+FIELD_WORDS: Final = {
+    "name": T("name"), "birth": T("birth"), "number": T("number"), "phone": T("telephone"), "place": T("place"),
+    "sex": T("gender"), "accents": T("diacritics"),
+}  # fmt: skip
+LEVEL_WORDS: Final = {
+    "unknown": T("unknown"), "other": T("other"), "family only": T("only the family name alike"),
+    "given only": T("only the given name alike"), "given and family": T("given and family name alike"),
+    "nearly": T("nearly the same"), "common": T("the same, a common one"), "usual": T("the same"),
+    "rare": T("the same, a rare one"), "year": T("only the year alike"), "year alone": T("the same year, no day"),
+    "same": T("the same"), "commune": T("the same commune"), "home": T("the same home"),
+}  # fmt: skip
+
+
+def write_results(store: Store, folder: Path, report: Report, language: Language) -> None:
+    """Write ``entities.csv`` (source, record, entity), ``review.csv`` and ``report.json`` into ``folder``."""
+    target = str(folder / "entities.csv").replace("'", "''")
+    store.run(
+        "COPY (SELECT source, record, id AS entity FROM entity JOIN norm USING (r) ORDER BY entity, source, record)"
+        f" TO '{target}' (HEADER, DELIMITER ',')"
+    )
+    scale = shipped_weights()
+    rows = store.all(
+        "SELECT l.source, l.record, o.source, o.record, p, code FROM grey JOIN norm l ON l.r = a JOIN norm o ON o.r = b"
+        " ORDER BY p DESC, a, b"
+    )
+    with (folder / "review.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("source_a", "record_a", "source_b", "record_b", "probability", "why"))
+        for *records, p, code in rows:
+            writer.writerow((*records, f"{p:.3f}", in_words(code, scale, language)))
+    (folder / "report.json").write_text(json.dumps(report.as_dict(), ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+
+def in_words(code: int, weights: Weights, language: Language) -> str:
+    """What spoke for and against, what says most first."""
+    said = weights.reasons(unpack(code))[:MOST_REASONS]
+    return "; ".join(reason_in_words(field, level, weight, language) for field, level, weight in said)
+
+
+def reason_in_words(field: str, level: str, weight: float, language: Language) -> str:
+    """``name: the same, a rare one (+5.4)``."""
+    return f"{translate(FIELD_WORDS[field], language)}: {translate(LEVEL_WORDS[level], language)} ({weight:+.1f})"

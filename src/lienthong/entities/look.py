@@ -1,0 +1,125 @@
+"""Questions to a store: why two records are or are not one, what came of them, which entity a single record means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from lienthong.entities.store import Store
+from lienthong.i18n import T
+from lienthong.linkage.matching import pairs
+from lienthong.linkage.matching.columns import FIELDS, MatchingRefused
+from lienthong.linkage.matching.normal import normalised
+from lienthong.linkage.matching.weights import Weights, shipped_weights
+
+MOST_FOUND: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A line of the journal: entity ``other`` came into ``id`` (merge), or records left it for ``other`` (split)."""
+
+    number: int
+    moment: datetime
+    kind: str
+    id: str
+    other: str
+    who: str
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why two records are held for one person or not: ``reasons`` as field, level, weight; the greatest weight first.
+
+    ``shared`` names the blocks they share; without one they were never compared.
+    """
+
+    entities: tuple[str, str]
+    probability: float
+    reasons: tuple[tuple[str, str, float], ...]
+    shared: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entity that a record may mean, by its likeliest record."""
+
+    id: str
+    source: str | None
+    record: str
+    probability: float
+
+
+def number_of(store: Store, name: str) -> int:
+    """The number of the record called ``name``: its identifier, or ``source/identifier`` where several bear it.
+
+    Raises MatchingRefused when none or several are meant.
+    """
+    rows = store.all(
+        "SELECT r FROM norm WHERE record = ? OR coalesce(source, '') || '/' || record = ? ORDER BY r", name, name
+    )
+    if len(rows) != 1:
+        raise MatchingRefused(
+            T("{count} records are called {name}."), mend=T("Say it as source/identifier."), count=len(rows), name=name
+        )
+    return int(rows[0][0])
+
+
+def why(store: Store, first: str, second: str, weights: Weights | None = None) -> Why:
+    """Why the records named are one person or two.  Raises MatchingRefused for a name nobody bears."""
+    a, b = sorted((number_of(store, first), number_of(store, second)))
+    if a == b:
+        raise MatchingRefused(T("That is one and the same record."))
+    store.keep("pair", {"a": pa.int32(), "b": pa.int32()}, [(a, b)])
+    store.table("fresh", f"SELECT * FROM norm WHERE r IN ({a}, {b})")
+    store.table("named", pairs.frequencies())
+    ((_, _, code),) = store.all(pairs.compared())
+    pattern = pairs.unpack(code)
+    scale = weights or shipped_weights()
+    shared = store.all("SELECT DISTINCT l.reason FROM keyed l JOIN keyed o USING (k) WHERE l.r = ? AND o.r = ?", a, b)
+    ids = dict(store.all("SELECT r, id FROM entity WHERE r IN (?, ?)", a, b))
+    names = list(pairs.BLOCKS)
+    return Why(
+        (ids[a], ids[b]), scale.score(pattern), tuple(scale.reasons(pattern)),
+        tuple(names[reason] for (reason,) in sorted(shared)), tuple(changes(store, ids[a], ids[b])),
+    )  # fmt: skip
+
+
+def changes(store: Store, *ids: str) -> list[Change]:
+    """The journal of these entities, the newest last; of all without any."""
+    asked = "WHERE id IN (SELECT unnest(?)) OR other IN (SELECT unnest(?))" if ids else ""
+    rows = store.all(
+        f"SELECT number, moment, kind, id, other, who, undone FROM journal {asked} ORDER BY number",
+        *([list(ids), list(ids)] if ids else []),
+    )
+    return [Change(*row) for row in rows]
+
+
+def find(store: Store, record: Mapping[str, str], weights: Weights | None = None) -> list[Found]:
+    """The entities that ``record`` (fields of FIELDS, all text) may mean, the likeliest first, ten at most."""
+    given: list[Any] = [record.get(name) for name in FIELDS]
+    arrays = [pa.array([value], pa.string()) for value in given]
+    store.db.register("asked", pa.table(arrays, list(FIELDS)))
+    store.table("fresh", normalised({name: name for name in FIELDS}, "asked", 2_000_000_000))
+    store.db.unregister("asked")
+    store.table("coming", pairs.keys("fresh"))
+    store.table(
+        "pair", "SELECT DISTINCT keyed.r AS a, 2000000000 AS b FROM keyed WHERE k IN (SELECT k FROM coming) LIMIT 5000"
+    )
+    store.table("named", pairs.frequencies())
+    scale = weights or shipped_weights()
+    rows = store.all(pairs.compared().replace("JOIN norm o ON", "JOIN fresh o ON"))
+    scored = sorted(((scale.score(pairs.unpack(code)), a) for a, _, code in rows), reverse=True)
+    best: dict[str, Found] = {}
+    for p, a in scored[: 5 * MOST_FOUND]:
+        ((entity, source, name),) = store.all(
+            "SELECT id, source, record FROM entity JOIN norm USING (r) WHERE r = ?", a
+        )
+        best.setdefault(entity, Found(entity, source, name, p))
+    return list(best.values())[:MOST_FOUND]
