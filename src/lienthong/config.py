@@ -67,6 +67,8 @@ class IdentityProvider:
     """Sent as ``acr_values``."""
     least: int = 1
     """Who is vouched for with less is not let in."""
+    number_claim: str = ""
+    """The claim that holds a citizen's personal number; empty: none, and nobody sees uses of their data."""
 
 
 @dataclass(frozen=True, slots=True)

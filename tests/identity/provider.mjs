@@ -9,7 +9,7 @@ const told = JSON.parse(process.argv[2]);
 const server = createServer();
 await new Promise((done) => server.listen(told.port, "127.0.0.1", done));
 const issuer = `http://127.0.0.1:${server.address().port}`;
-const people = { an: { name: "Nguyễn Thị An", acr: "loa2" }, binh: { name: "Bình\u202e", acr: "loa1" } };
+const people = { an: { name: "Nguyễn Thị An", acr: "loa2", number: "031190000017" }, binh: { name: "Bình\u202e", acr: "loa1", number: "x" } };
 const provider = new Provider(issuer, {
   clients: [{
     client_id: told.client_id, client_secret: told.client_secret, redirect_uris: [told.callback],
@@ -18,7 +18,7 @@ const provider = new Provider(issuer, {
   }],
   acrValues: ["loa1", "loa2"],
   pkce: { required: () => true },
-  claims: { openid: ["sub", "acr", "sid"], profile: ["name"] },
+  claims: { openid: ["sub", "acr", "sid"], profile: ["name", "personal_number"] },
   conformIdTokenClaims: false,
   cookies: { keys: ["only-for-tests"] },
   features: {
@@ -28,7 +28,7 @@ const provider = new Provider(issuer, {
   },
   // Its own agent refuses loopback addresses, where the portal under test is.
   fetch: (url, { dispatcher, ...options }) => fetch(url, options),
-  findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, name: people[sub].name }) }),
+  findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, name: people[sub].name, personal_number: people[sub].number }) }),
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   renderError: (ctx, out) => { ctx.type = "json"; ctx.body = out; },
 });

@@ -32,7 +32,7 @@ from lienthong.identity.provider import LOGOUT_EVENT, Provider, ProviderRefused,
 from lienthong.storage.pool import reading
 from lienthong.storage.provision import DatabaseDsns
 from tests.identity.build import NOW, a_person
-from tests.identity.portal import Small, send, small_portal
+from tests.identity.portal import More, Small, send, small_portal
 
 HERE = Path(__file__).parent
 PROGRAM = HERE.parent / "npm" / "node_modules" / "oidc-provider"
@@ -48,13 +48,21 @@ def _free_port() -> int:
 @pytest.fixture
 async def real(emptied: DatabaseDsns) -> AsyncIterator[tuple[Small, Provider, str]]:
     """A portal whose one identity provider is npm's ``oidc-provider``."""
+    async with real_portal(emptied) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def real_portal(dsns: DatabaseDsns, more: More | None = None) -> AsyncIterator[tuple[Small, Provider, str]]:
+    """The portal, its provider and the issuer; the provider tells personal numbers."""
     node = shutil.which("node")
     if node is None or not PROGRAM.exists():
         pytest.skip("no oidc-provider: npm ci --prefix tests/npm")
     port = _free_port()
     issuer = f"http://127.0.0.1:{port}"
     provider = Provider("vneid", "VNeID (thử)", issuer, "portal", SECRET, "", {"loa1": 1, "loa2": 2}, "loa2")
-    async with small_portal(emptied.app, providers={"vneid": provider}) as small:
+    provider.number_claim = "personal_number"
+    async with small_portal(dsns.app, providers={"vneid": provider}, more=more) as small:
         small.clock.now = datetime.now(UTC)  # the provider's own clock counts here
         provider.callback = f"{small.url}/login/with/vneid/back"
         told = {

@@ -16,6 +16,7 @@ EXAMPLES = {
     "/figures/{key}": "/figures/services",
     "/login/first/{secret}": "/login/first/no-such-link",
     "/login/with/{provider}/back": "/login/with/nobody/back",
+    "/mine/uses/{record_hash}": "/mine/uses/none",
     "/persons/{person}": "/persons/nobody",
     "/work/agreements/{id}/end": "/work/agreements/none/end",
     "/work/publish/{draft}": "/work/publish/none",

@@ -78,6 +78,8 @@ class Identified:
     name: str
     assurance: Assurance
     sid: str | None
+    number: str = field(default="", repr=False)
+    """The personal number as told, "" for none; never kept as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Provider:
     """Who is vouched for with less is not let in."""
     audience: Audience = "citizens"
     """``citizens``: whoever it vouches for is let in; ``staff``: only persons added before."""
+    number_claim: str = ""
+    """The claim that holds the personal number; empty: none."""
     _metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     _metadata_until: float = 0.0
     _keys: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -161,7 +165,14 @@ class Provider:
         if level < self.least:
             raise self._refused("level")
         sid = claims.get("sid")
-        return Identified(str(claims["sub"]), str(claims.get("name", "")), Assurance(level), str(sid) if sid else None)
+        number = claims.get(self.number_claim) if self.number_claim and self.audience == "citizens" else None
+        return Identified(
+            subject=str(claims["sub"]),
+            name=str(claims.get("name", "")),
+            assurance=Assurance(level),
+            sid=str(sid) if sid else None,
+            number=number if isinstance(number, str) else "",
+        )
 
     async def read_logout(self, token: str, now: datetime) -> Ended:
         """What a logout token concerns; raises ProviderRefused (Back-Channel Logout 1.0, section 2.6)."""

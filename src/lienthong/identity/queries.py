@@ -287,3 +287,23 @@ async def expire_proposals(db: Connection, now: datetime) -> list[str]:
         {"now": now},
     )
     return [str(row["id"]) for row in found]
+
+
+# Personal numbers of citizens
+
+
+async def put_number(db: Connection, person: str, keyed: bytes) -> None:
+    """Keep the keyed hash of a citizen's personal number, in place of an earlier one."""
+    await db.execute(
+        """
+        INSERT INTO person_number (person, keyed) VALUES (%s, %s)
+        ON CONFLICT (person) DO UPDATE SET keyed = EXCLUDED.keyed
+        """,
+        (person, keyed),
+    )
+
+
+async def number_of(db: Connection, person: str) -> bytes | None:
+    """The keyed hash of the person's number; None when no provider told it."""
+    found = await _rows(db, "SELECT keyed FROM person_number WHERE person = %(p)s", {"p": person})
+    return bytes(found[0]["keyed"]) if found else None

@@ -98,4 +98,5 @@ def _provider(local: Local, told: IdentityProvider) -> Provider:
         ask_levels=told.ask_levels,
         least=Assurance(told.least),
         audience=told.audience,
+        number_claim=told.number_claim,
     )

@@ -67,3 +67,72 @@ async def checkpoint_signed_at(db: Connection, size: int) -> datetime | None:
     cursor = await db.execute("SELECT at FROM checkpoint WHERE size = %s", (size,))
     row = await cursor.fetchone()
     return row[0] if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A record of ours as provider with its sealed detail."""
+
+    idx: int
+    hash: bytes
+    detail: bytes
+
+
+async def hold_looked(db: Connection) -> tuple[int, int]:
+    """How many entries were looked through, held until the transaction ends, and of how many."""
+    cursor = await db.execute("SELECT l.size, s.size FROM subject_looked l, sequenced s FOR UPDATE OF l")
+    row = await cursor.fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+async def sealed_records(db: Connection, first: int, end: int) -> list[Sealed]:
+    """Records from ``first`` to before ``end`` that can be about somebody, in order."""
+    async with db.cursor(row_factory=class_row(Sealed)) as cursor:
+        await cursor.execute(
+            """
+            SELECT e.idx, e.hash, r.detail FROM entry e JOIN record r ON r.seq = e.seq
+             WHERE e.idx >= %s AND e.idx < %s AND e.side = 'provider' AND e.outcome = 'permitted'
+               AND r.detail IS NOT NULL
+             ORDER BY e.idx
+            """,
+            (first, end),
+        )
+        return await cursor.fetchall()
+
+
+async def note_subjects(db: Connection, found: list[tuple[bytes, int]], size: int) -> None:
+    """Note whom records are about, and that the first ``size`` entries were looked through."""
+    async with db.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO subject_use (keyed, idx) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            found,
+        )
+        await cursor.execute("UPDATE subject_looked SET size = %s", (size,))
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """One use of data about somebody, as this node's log holds it."""
+
+    hash: bytes
+    at: datetime
+    consumer: str
+    provider: str
+    resource: str
+    way: Way
+    purpose: str | None
+
+
+async def uses_about(db: Connection, keyed: bytes, *, record: bytes | None, most: int) -> list[UseRow]:
+    """Uses about whom the keyed hash stands for, newest first; ``record``: that one alone."""
+    async with db.cursor(row_factory=class_row(UseRow)) as cursor:
+        await cursor.execute(
+            """
+            SELECT e.hash, e.at, e.consumer, e.provider, e.resource, e.way, e.purpose
+              FROM subject_use u JOIN entry e ON e.idx = u.idx
+             WHERE u.keyed = %(keyed)s AND (%(record)s::bytea IS NULL OR e.hash = %(record)s)
+             ORDER BY e.idx DESC LIMIT %(most)s
+            """,
+            {"keyed": keyed, "record": record, "most": most},
+        )
+        return await cursor.fetchall()

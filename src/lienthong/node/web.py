@@ -25,6 +25,7 @@ from lienthong.node.inboxes import offers_of
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
 from lienthong.node.opendata import OpenTables, open_routes
+from lienthong.node.ownuses import NodeOwnUses
 from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
@@ -44,6 +45,7 @@ from lienthong.portal.journal import journal_pages
 from lienthong.portal.legal import legal_pages
 from lienthong.portal.live import live_pages
 from lienthong.portal.members import member_pages
+from lienthong.portal.mine import mine_pages
 from lienthong.portal.nodes import node_pages
 from lienthong.portal.pictures import picture_pages
 from lienthong.portal.publishing import publishing_pages
@@ -95,6 +97,7 @@ class PublicWeb:
         rooms = Rooms(local, self._pages)
         self._entrance = entrance_of(local)
         self._visits = Visits(local.pool)
+        self._own_uses = NodeOwnUses(local.pool, local.seal, self._entrance.key, self._pages.gathered)
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
@@ -112,6 +115,7 @@ class PublicWeb:
             visit_pages(rooms.visits, drawing_in(sandbox)),
             feedback_pages(local.pool, local.settings.members[0]),
             inbox_pages(inbox),
+            mine_pages(local.pool, self._own_uses),
             identity_pages(self._entrance),
             agreeing_pages(NodeAgreementDesk(local, self._pages)),
             publishing_pages(
@@ -122,6 +126,7 @@ class PublicWeb:
         self._teller: asyncio.Task[None] | None = None
         self._tidier: asyncio.Task[None] | None = None
         self._counter: asyncio.Task[None] | None = None
+        self._looker: asyncio.Task[None] | None = None
         self.app = Starlette(
             routes=[
                 *public_routes(local),
@@ -147,10 +152,12 @@ class PublicWeb:
         self._teller = asyncio.create_task(tell_process(self.local, "web"))
         self._tidier = asyncio.create_task(keep_tidy(self._entrance))
         self._counter = asyncio.create_task(self._visits.keep())
+        self._looker = asyncio.create_task(self._own_uses.keep())
 
     async def stop(self) -> None:
         """Close what is open."""
-        tasks = [task for task in (self._closer, self._teller, self._tidier, self._counter) if task]
+        kept = (self._closer, self._teller, self._tidier, self._counter, self._looker)
+        tasks = [task for task in kept if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -25,6 +25,7 @@ from lienthong.identity import passkeys, queries
 from lienthong.identity.arrive import person_from_provider
 from lienthong.identity.entrance import Entrance
 from lienthong.identity.models import Assurance, Person
+from lienthong.identity.numbers import note_number
 from lienthong.identity.persons import linked_person, use_first_link
 from lienthong.identity.provider import ProviderRefused
 from lienthong.identity.rights import PUBLIC_PERSONS
@@ -216,6 +217,7 @@ class Doors:
         )  # fmt: skip
         async with reading(self._entrance.pool) as db:
             person = await person_from_provider(db, provider, told, self._entrance.now())
+            await note_number(db, self._entrance.key, person.id, told.number)
             secret = await self._admitted(
                 db, request, person, told.assurance, provider.name, issuer=provider.issuer, sid=told.sid
             )
