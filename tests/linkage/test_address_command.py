@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from lienthong.cli.address import TableUnreadable, app
+from lienthong.linkage.explain import COLUMNS
 
 RUN = CliRunner()
 
@@ -61,3 +64,29 @@ def test_a_table_that_can_not_be_read_leaves_nothing_behind(tmp_path, content, c
 @pytest.mark.parametrize("arguments", [[], ["x", "--as-of", "hôm nay"], ["--file", "a.csv"]])
 def test_wrong_usage_ends_with_2(arguments):
     assert RUN.invoke(app, arguments).exit_code == 2
+
+
+def test_a_parquet_file_keeps_its_columns_and_gains_the_answers(tmp_path):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    table = pa.table({"n": pa.array([1, 2], pa.int32()), "diachi": ["12 Lê Lợi, P. Bến Nghé, Q.1, TP.HCM", None]})
+    pq.write_table(table, source)
+    arguments = ["--file", str(source), "--column", "diachi", "--out", str(target), "--as-of", "2026-11-23"]
+
+    assert RUN.invoke(app, arguments).exit_code == 0
+
+    told = pq.read_table(target)
+    assert told.column_names == ["n", "diachi", *COLUMNS]
+    assert told.schema.field("n").type == pa.int32()
+    assert told.column("unit_code").to_pylist() == ["26740", ""]
+    assert told.column("status").to_pylist() == ["exact", "none"]
+
+
+@pytest.mark.parametrize("content", [b"PAR1 no parquet", b""])
+def test_what_is_no_parquet_is_refused_and_leaves_no_file(tmp_path, content):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    source.write_bytes(content)
+
+    refused = RUN.invoke(app, ["--file", str(source), "--column", "a", "--out", str(target)])
+
+    assert isinstance(refused.exception, TableUnreadable)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]

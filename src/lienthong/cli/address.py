@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,7 @@ def address(
     as_of: Annotated[str | None, typer.Option("--as-of", help="Day (YYYY-MM-DD) of the answer; today.")] = None,
     written: Annotated[str | None, typer.Option("--written", help="Day the address was written, if known.")] = None,
     json_wanted: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
-    file: Annotated[Path | None, typer.Option("--file", help="A CSV file with many addresses.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A CSV or Parquet file with many addresses.")] = None,
     column: Annotated[str | None, typer.Option("--column", help="The column that holds them.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the table with the answers goes.")] = None,
 ) -> None:
@@ -79,7 +80,8 @@ def _convert(source: Path, column: str, target: Path, day: date, written: date |
     """Copy ``source`` to ``target`` with the answers beside each row; ``target`` appears only when whole."""
     beside = target.with_name(target.name + ".part")
     try:
-        counts = _answered(source, column, beside, day, written)
+        parquet = source.suffix.lower() == ".parquet"
+        counts = (_answered_parquet if parquet else _answered)(source, column, beside, day, written)
         beside.replace(target)
     except (csv.Error, UnicodeDecodeError) as broken:
         raise TableUnreadable(
@@ -110,12 +112,7 @@ def _answered(source: Path, column: str, target: Path, day: date, written: date 
         rows = csv.DictReader(read)
         names = list(rows.fieldnames or ())
         if column not in names:
-            raise TableUnreadable(
-                T("The file has no column {column}; it has: {columns}."),
-                mend=T("Name one of them with --column."),
-                column=column,
-                columns=", ".join(names),
-            )
+            raise _no_column(column, names)
         answers = csv.DictWriter(to, [name for name in names if name not in COLUMNS] + list(COLUMNS), restval="")
         answers.writeheader()
         for row in track(rows, description=translate(T("Addresses"), spoken), transient=True):
@@ -124,3 +121,45 @@ def _answered(source: Path, column: str, target: Path, day: date, written: date 
             kept = {name: row[name] for name in names if name not in COLUMNS}
             answers.writerow(kept | fields_of(found, spoken))
     return counts
+
+
+def _answered_parquet(source: Path, column: str, target: Path, day: date, written: date | None) -> dict[str, int]:
+    """Write ``target`` as Parquet, a batch of rows at a time; status -> number of rows."""
+    import pyarrow as pa  # heavy, only a Parquet file needs it
+    from pyarrow import parquet  # heavy, as above
+    from rich.progress import Progress  # heavy, only a batch shows progress
+
+    counts: dict[str, int] = {}
+    spoken = language()
+    try:
+        file = parquet.ParquetFile(source)
+    except pa.ArrowInvalid as broken:
+        raise TableUnreadable(T("The file {file}: {why}"), file=source, why=broken) from None
+    with file, Progress(transient=True) as progress:
+        kept = [field for field in file.schema_arrow if field.name not in COLUMNS]
+        if column not in file.schema_arrow.names:
+            raise _no_column(column, file.schema_arrow.names)
+        shown = progress.add_task(translate(T("Addresses"), spoken), total=file.metadata.num_rows)
+        schema = pa.schema([*kept, *(pa.field(name, pa.string()) for name in COLUMNS)])
+        with parquet.ParquetWriter(target, schema) as writer:
+            for batch in file.iter_batches(10_000):
+                answers: list[dict[str, str]] = []
+                for text in batch.column(column).to_pylist():
+                    found = resolve("" if text is None else str(text), day, written)
+                    counts[found.status] = counts.get(found.status, 0) + 1
+                    answers.append(fields_of(found, spoken))
+                beside = [pa.array([answer[name] for answer in answers], pa.string()) for name in COLUMNS]
+                writer.write_batch(
+                    pa.record_batch([*(batch.column(field.name) for field in kept), *beside], schema=schema)
+                )
+                progress.advance(shown, batch.num_rows)
+    return counts
+
+
+def _no_column(column: str, names: Iterable[str]) -> TableUnreadable:
+    return TableUnreadable(
+        T("The file has no column {column}; it has: {columns}."),
+        mend=T("Name one of them with --column."),
+        column=column,
+        columns=", ".join(names),
+    )

@@ -35,6 +35,7 @@ from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
 from lienthong.node.witnessing import witness_of
+from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
 from lienthong.portal.feedback import feedback_pages
@@ -110,6 +111,7 @@ class PublicWeb:
             journal_pages(rooms.journal),
             status_pages(rooms.status),
             legal_pages(),
+            address_pages(),
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
             visit_pages(rooms.visits, drawing_in(sandbox)),
