@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 # What follows the command of `make demo`; or of one benchmark: make bench BENCHES=records ARGS="--seconds 1"
 ARGS ?=
-BENCHES ?= policy records bulk nodes addresses
+BENCHES ?= policy records bulk nodes addresses matching
 PYTEST_ARGS ?=
 PIP := -m pip --disable-pip-version-check --no-input -q
 
