@@ -9,16 +9,30 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from lienthong.directory import register
 from lienthong.directory.changes import approve_change, refuse_change, submit
 from lienthong.directory.lifecycle import approve, refuse
 from lienthong.node import following, nudging
-from lienthong.node.versions import NEIGHBOURS, REMEMBERED, directories, neighbours, note_version, versions_shown
+from lienthong.node.versions import (
+    NEIGHBOURS,
+    REMEMBERED,
+    directories,
+    directory_view,
+    neighbours,
+    note_version,
+    versions_shown,
+)
+from lienthong.portal.app import create_portal
+from lienthong.portal.coming import directory_pages
+from lienthong.portal.shell import Shell
 from lienthong.storage.objects import ObjectStore
 from lienthong.storage.server import PostgresServer
 from tests.directory.build import a_node, a_snapshot
+from tests.portal import sample
 from tests.use.realm import Realm, RealmNode, a_realm
 from tests.use.test_rotation import request_of, signing
 
@@ -41,6 +55,17 @@ async def told_by(realm: Realm, node: RealmNode) -> dict:
         return await answer.json()
 
 
+async def page_of(node: RealmNode) -> str:
+    """The page where the member's officers see it."""
+    shell = Shell(secret=b"k" * 32)
+    module = directory_pages(lambda: directory_view(node.local))
+    app = Starlette(routes=create_portal(sample.SampleData(), shell, (module,)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portal.example") as client:
+        answer = await client.get("/directory")
+    assert answer.status_code == 200
+    return answer.text
+
+
 async def test_a_member_sees_a_change_in_its_name_coming_and_why_it_was_refused(realm: Realm):
     province, police = realm.nodes[PROVINCE], realm.nodes[POLICE]
     first, second = realm.operators
@@ -51,6 +76,7 @@ async def test_a_member_sees_a_change_in_its_name_coming_and_why_it_was_refused(
         await approve_change(db, change.id, approve(change.id, first, now), now)
 
     (coming,) = (await told_by(realm, province))["coming"]
+    waiting = await page_of(province)
     async with realm.national.pool.connection() as db:
         now = datetime.now(UTC)
         await refuse_change(db, change.id, refuse(change.id, "sai ngày", second, now), now)
@@ -60,7 +86,10 @@ async def test_a_member_sees_a_change_in_its_name_coming_and_why_it_was_refused(
         change.id, "close", "approved-once", 1,
     )  # fmt: skip
     assert (refused["state"], refused["reason"]) == ("refused", "sai ngày")
+    assert "chờ người vận hành thứ hai" in waiting
+    assert "sai ngày" in await page_of(province)
     assert (await told_by(realm, police))["coming"] == []
+    assert POLICE not in await page_of(police)
 
 
 async def test_two_directories_under_one_number_are_found_by_comparing_with_a_neighbour(realm: Realm):

@@ -21,6 +21,7 @@ from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.finding import Check, fine
 from lienthong.node.local import Local
+from lienthong.portal.coming import DirectoryView
 from lienthong.storage.objects import ObjectStore
 
 HISTORY: Final = "directory/history"
@@ -79,6 +80,14 @@ def directory_facts(local: Local) -> dict[str, object]:
         "versions": {str(number): digest for number, digest in versions_shown(store).items()},
         "coming": coming_changes(store),
     }
+
+
+def directory_view(local: Local) -> DirectoryView:
+    """The same for the page.  Raises NoDirectory."""
+    local.directory.look()
+    store, snapshot = ObjectStore(local.settings.data), local.directory.snapshot()
+    shown, coming = len(versions_shown(store)), coming_changes(store)
+    return DirectoryView(snapshot.version, snapshot.digest, snapshot.issued, snapshot.expires, shown, coming)
 
 
 def neighbours(snapshot: Snapshot, own: str) -> list[Node]:

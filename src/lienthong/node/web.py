@@ -34,10 +34,12 @@ from lienthong.node.rooms import Rooms, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
+from lienthong.node.versions import directory_view
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
+from lienthong.portal.coming import directory_pages
 from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
@@ -105,6 +107,7 @@ class PublicWeb:
         modules = (
             member_pages(rooms.directory),
             node_pages(rooms.nodes),
+            directory_pages(lambda: directory_view(local)),
             service_pages(rooms.services, tables.page),
             live_pages(rooms.uses),
             picture_pages(rooms.pictures, drawing_in(sandbox)),
