@@ -14,8 +14,11 @@ import orjson
 import psycopg
 import pytest
 import pytest_asyncio
+from playwright.async_api import Page
 
+from lienthong.identity.models import Role
 from lienthong.storage.server import PostgresServer
+from tests.identity.build import PASSWORD, a_person
 from tests.node_pages.addresses import EXAMPLES, addresses_of, pages_of, without_example
 from tests.node_pages.country import NODES, Site, open_country
 from tests.node_pages.whole import UNIT, Portal, open_portal, publish_units
@@ -26,6 +29,7 @@ from tests.use.test_use import a_wish
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 LARGEST = 200_000
+ROOMS = ("/work", "/account", "/persons", "/approvals", "/audit", "/mine", "/cases")
 
 
 @dataclass
@@ -66,29 +70,58 @@ async def test_every_page_of_the_routing_table_has_an_address_here_and_no_addres
     assert set(EXAMPLES) <= set(pages_of(shown.portal.app))
 
 
-async def test_every_page_keeps_the_rules_of_access_in_both_languages_and_both_themes(shown: Shown):
+WAYS = (("", 360, "dark"), ("/en", 1280, "light"))
+"""Each language has its theme and its width: what differs between languages does not hang on either."""
+
+
+async def faults_of(page: Page, base: str, addresses: list[str], shown_as: str = "") -> list[str]:
+    """What is wrong with the pages at ``addresses``, each looked at in both ways."""
     said: list[str] = []
     seen: set[tuple[str, str]] = set()
-    async with open_chromium() as browser:
-        page = await browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-        page.on("console", lambda message: said.append(message.text) if "Content Security" in message.text else None)
-        await page.add_init_script(AXE)
-        for address, size, theme in [
-            (prefix + each, size, theme)
-            # Each language has its theme and its width: what differs between languages does not hang on either.
-            for prefix, size, theme in (("", 360, "dark"), ("/en", 1280, "light"))
-            for each in shown.addresses
-        ]:
-            await page.emulate_media(color_scheme=theme)
-            await page.set_viewport_size({"width": size, "height": 900})
-            await page.goto(shown.portal.url + address)
-            if (page.url, theme) in seen:  # several pages led to the same one: to sign in first
-                continue
-            seen.add((page.url, theme))
-            said += [f"{address} ({theme}): {each}" for each in await breaches(page)]
-            width = await page.evaluate("document.documentElement.scrollWidth")
-            said += [f"{address}: {width} wide where {size} are"] if width > size else []
+    page.on("console", lambda message: said.append(message.text) if "Content Security" in message.text else None)
+    for address, size, theme in [(prefix + each, size, theme) for prefix, size, theme in WAYS for each in addresses]:
+        await page.emulate_media(color_scheme=theme)
+        await page.set_viewport_size({"width": size, "height": 900})
+        await page.goto(base + address)
+        if (page.url, theme) in seen:  # several pages led to the same one: to sign in first
+            continue
+        seen.add((page.url, theme))
+        said += [f"{shown_as}{address} ({theme}): {each}" for each in await breaches(page)]
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        said += [f"{shown_as}{address}: {width} wide where {size} are"] if width > size else []
+    return said
 
+
+async def test_every_page_keeps_the_rules_of_access_in_both_languages_and_both_themes(shown: Shown):
+    async with open_chromium() as browser:
+        page = await browser.new_page()
+        await page.add_init_script(AXE)
+        said = await faults_of(page, shown.portal.url, shown.addresses)
+
+    assert not said, "\n".join(said)
+
+
+async def test_the_rooms_of_those_who_work_here_keep_them_too(shown: Shown):
+    staff = (Role.OPERATOR, Role.DATA_OFFICER, Role.INTEGRATOR, Role.AUDITOR)
+    async with shown.site.local.pool.connection() as db:
+        member = shown.site.local.settings.members[0]
+        await a_person(db, "hoa", *staff, member=member, password=PASSWORD)
+    rooms = [each for each in shown.addresses if each.startswith(ROOMS)]
+    async with open_chromium() as browser:
+        page = await browser.new_page()
+        page.set_default_timeout(120_000)
+        await page.add_init_script(AXE)
+        await page.goto(shown.portal.url + "/login/staff?next=/account")
+        await page.fill("#f-login", "hoa")
+        await page.fill("#f-password", PASSWORD)
+        await page.click("form[action$='/login/staff'] button")
+        await page.wait_for_url(re.compile(r"//[^/]+/account$"))
+        offered = await page.eval_on_selector_all(
+            "nav a[href]", "links => links.map(link => link.getAttribute('href'))"
+        )
+        said = await faults_of(page, shown.portal.url, rooms, "signed in: ")
+
+    assert {"/work", "/work/services", "/work/requests", "/persons", "/approvals"} <= set(offered)
     assert not said, "\n".join(said)
 
 
