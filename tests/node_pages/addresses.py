@@ -12,6 +12,7 @@ EXAMPLES = {
     "/records/{record_hash}": "/records/{record}",
     "/members/{id:path}": "/members/VN/GOV/H24",
     "/services/{id:path}": f"/services/{UNIT}?try=1",
+    "/cases/{case}": "/cases/0123456789abcdef",
     "/feedback/{code}": "/feedback/0123456789abcdef",
     "/figures/{key}": "/figures/services",
     "/login/first/{secret}": "/login/first/no-such-link",

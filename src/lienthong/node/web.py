@@ -39,6 +39,7 @@ from lienthong.node.witnessing import witness_of
 from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
+from lienthong.portal.cases import case_pages
 from lienthong.portal.coming import directory_pages
 from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
@@ -114,6 +115,7 @@ class PublicWeb:
             journal_pages(rooms.journal),
             status_pages(rooms.status),
             legal_pages(),
+            case_pages(local.pool),
             address_pages(),
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),
