@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -227,6 +228,25 @@ async def test_a_file_is_published(desk: Desk):
 
     assert "Trường Thái Phiên" in preview
     assert [row[0] for row in await published(desk)] == [f"{MEMBER}/dancu/truong"]
+
+
+async def test_a_file_of_a_draft_that_was_given_up_does_not_stay(desk: Desk):
+    async def sent(name: str) -> httpx.Response:
+        page = await desk.open("/work/publish")
+        return await desk.send("/work/publish", page, {"file": (name, b"ma,ten\n01,A\n", "text/csv")}, kind="file")
+
+    draft = (await sent("dung.csv")).headers["location"]
+    typed = {"title": "Dùng", "system": f"{MEMBER}/dancu", "name": "dung", "sharing": "open", "person": "-"}
+    await desk.send(draft, await desk.open(draft), None, **typed)
+    await desk.send(draft, await desk.open(draft), None, deed="publish")
+    await sent("bo.csv")
+    for file in desk.data.rglob("*.csv"):
+        os.utime(file, (0, 0))
+
+    await sent("moi.csv")
+
+    left = sorted(file.name.partition("-")[0] for file in desk.data.rglob("*.csv"))
+    assert left == ["dung", "moi"]
 
 
 async def test_a_file_that_is_no_table_is_refused(desk: Desk):

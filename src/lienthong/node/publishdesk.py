@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from lienthong.catalog.models import Service, ServiceNotValid
+from lienthong.catalog.models import Service, ServiceNotValid, TableSource
 from lienthong.catalog.publish import Found, PublishRequest, find, publish
-from lienthong.catalog.queries import services_of_member
+from lienthong.catalog.queries import all_services, services_of_member
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId, SystemId, member_of
 from lienthong.i18n import T
@@ -28,6 +28,8 @@ from lienthong.tables.sandbox import Sandbox
 
 FILES: Final = "published"
 """Folder of uploaded files, under the node's data."""
+UNUSED_AFTER: Final = timedelta(hours=1)
+"""An upload that no service was made of by then is removed: a draft lives for half an hour."""
 SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -54,6 +56,7 @@ class NodePublishDesk:
         if suffix not in SUFFIXES:
             raise ServiceNotValid(T("Only CSV and Parquet files can be published."))
         folder = self._data / FILES
+        await self.forget_unused(datetime.now(UTC))
         path = folder / f"{Path(upload.name).stem[:60]}-{secrets.token_hex(6)}{suffix}"
 
         def write() -> None:
@@ -62,6 +65,20 @@ class NodePublishDesk:
 
         await asyncio.to_thread(write)
         return str(path)
+
+    async def forget_unused(self, now: datetime) -> None:
+        """Remove uploads of drafts that were given up: they may hold personal data that nobody published."""
+        async with reading(self._pool) as db:
+            sources = [service.source for service in await all_services(db)]
+        used = {source.path for source in sources if isinstance(source, TableSource)}
+        oldest = (now - UNUSED_AFTER).timestamp()
+
+        def remove() -> None:
+            for file in (self._data / FILES).glob("*"):
+                if str(file) not in used and file.stat().st_mtime < oldest:
+                    file.unlink(missing_ok=True)
+
+        await asyncio.to_thread(remove)
 
     def systems(self, member: str) -> Sequence[SystemId]:
         """The systems of ``member`` that the directory lists."""
