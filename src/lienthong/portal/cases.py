@@ -155,4 +155,4 @@ def _who(case: Case, person: str | None) -> str:
     """Who did something, by role: names stay out of the thread."""
     if person is not None and person == case.opener:
         return T("who opened it")
-    return T("by command") if person is None else T("who handles it")
+    return T("by command, or nobody signed in") if person is None else T("who handles it")

@@ -146,8 +146,7 @@ class Feedback:
     async def _opened(self, request: Request, form: Form, text: str) -> Case:
         about, actor = page_path(form.said("page")), _opener(request)
         self._limit.take(request.client.host if request.client else "")
-        title = f"{translate(T('Feedback'), 'vi')}: {about}"
-        wish = Wish(KIND, self._owner, title, text, facts={"page": about})
+        wish = Wish(KIND, self._owner, about, text, facts={"page": about})
         once = sha256(b"feedback\x00" + form.key.encode()).hexdigest() if form.key else None
         async with reading(self._pool) as db:
             return await open_case(db, wish, by=actor, now=datetime.now(UTC), once=once)
