@@ -72,6 +72,25 @@ class IdentityProvider:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """The look-up of one person, firm or parcel across the national databases, for officers with a case in hand.
+
+    It calls as any system does; the token of a system with ``auth = "token"`` lies in ``data/secrets/lookup-token``.
+    """
+
+    system: str
+    """The owner's system in whose name it calls: one of ``clients``."""
+    purpose: str
+    """Code of the registered purpose that every call names."""
+    person: str
+    """Service of the population register, looked up by ``personal_number``."""
+    firm: str
+    """Service of the enterprise register, looked up by ``enterprise_code`` or ``representative_number``."""
+    parcel: str
+    """Service of the land register, looked up by ``parcel_id`` or ``owner_code``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One node's configuration."""
 
@@ -119,10 +138,16 @@ class Settings:
     """The owner's systems that may call."""
     identity_providers: tuple[IdentityProvider, ...] = ()
     """With whom people sign in, see ``docs/operating.md``; empty: local accounts of staff alone."""
+    lookup: Lookup | None = None
+    """Which services the page *One person, three registers* calls, see ``docs/operating.md``; absent: no such page."""
     error_style: Literal["camel", "snake"] = "camel"
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
-    """Largest body of a call, either way."""
+    """Largest body that is held whole: of an answer that must be looked into, of a question."""
+    max_request_bytes: int = 1024 * 1024 * 1024
+    """Largest body of a call; above 1 MiB it is written down, encrypted, until it has been passed on."""
+    max_spool_bytes: int = 8 * 1024 * 1024 * 1024
+    """Bytes of such requests that one gateway keeps on the disk at once; more hear 503 and when to come again."""
     max_held_bytes: int = 256 * 1024 * 1024
     """Bytes of requests that one gateway holds at once, of all connections; more hear 503 and when to come again."""
     gateways: int = 1
@@ -216,9 +241,11 @@ def _converted(name: str, value: object, source: Path) -> object:
                 T("{file}: {key} must be of type {type}."), file=str(source), key=name, type="list of texts"
             )
         return tuple(cast("list[str]", value))
-    if name in ("clients", "identity_providers"):
+    if name in ("clients", "identity_providers", "lookup"):
         kind = Client if name == "clients" else IdentityProvider
         try:
+            if name == "lookup":
+                return Lookup(**cast("dict[str, Any]", value))  # Any: checked by the call
             return tuple(kind(**entry) for entry in cast("list[dict[str, Any]]", value))  # Any: checked by the call
         except TypeError as wrong:
             raise BadConfiguration(T("{file}: {key} is not understood: {why}"), file=str(source), key=name,

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from lienthong.agreements.models import MaskKind, Obligation, Permission, Prohibition, Terms
 from lienthong.catalog.models import Service, Sharing, Subject, TableSource
+from lienthong.config import Lookup
 from lienthong.demo.places import HOME_PROVINCE
 from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT, Register
 from lienthong.directory.models import (
@@ -150,6 +151,9 @@ UNITS: Final = Offer(
     subjects=(),
     lookup=("code", "level", "province_code"),
 )
+
+LOOKUP: Final = Lookup(ONE_STOP_SYSTEM, ONE_STOP, CITIZEN.service, FIRMS.service, PARCELS.service)
+"""What an officer of Hải Phòng's one-stop shop may ask about whom a case in hand concerns."""
 
 
 def actors(day: date) -> tuple[Actor, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,17 @@ from typing import Final
 from lienthong.catalog.publish import find
 from lienthong.catalog.queries import store_service
 from lienthong.config import Client, Settings
-from lienthong.demo.country import DATA_DAY, SEED, Actor, Offer, actors, former_members, purposes
+from lienthong.demo.country import (
+    DATA_DAY,
+    HAI_PHONG,
+    LOOKUP,
+    SEED,
+    Actor,
+    Offer,
+    actors,
+    former_members,
+    purposes,
+)
 from lienthong.demo.firms import make_firms
 from lienthong.demo.land import make_parcels
 from lienthong.demo.population import make_population
@@ -90,6 +100,9 @@ def write_config(site: Site, superuser: str) -> None:
         lines += ["", "[[clients]]", f"system = {_toml(client.system)}"]
         if client.default_purpose:
             lines.append(f"default_purpose = {_toml(client.default_purpose)}")
+    if chosen.lookup:
+        told = asdict(chosen.lookup)
+        lines += ["", "[lookup]", *(f"{name} = {_toml(value)}" for name, value in told.items())]
     site.config.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(site.config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -264,6 +277,7 @@ def country_sites(
             directory_anchor=folder / "root.json",
             clients=tuple(Client(system=system.id, default_purpose=system.default_purpose) for system in actor.systems),
             synthetic=actor is not cast[0],
+            lookup=LOOKUP if actor.member.id == HAI_PHONG else None,
         )
         made.append(Site(actor, settings, folder / "nodes" / f"{actor.node}.toml"))
     return tuple(made)

@@ -24,6 +24,7 @@ STAFF: Final = (
     ("vanhanh1", "Lê Văn Hành (giả lập)", Role.OPERATOR),
     ("vanhanh2", "Đỗ Thị Vận (giả lập)", Role.OPERATOR),
     ("canbo", "Trần Thị Hoa (giả lập)", Role.DATA_OFFICER),
+    ("tracuu", "Hoàng Thị Tra (giả lập)", Role.CASE_OFFICER),
     ("tichhop", "Phạm Văn Nối (giả lập)", Role.INTEGRATOR),
     ("kiemtra", "Ngô Thị Soát (giả lập)", Role.AUDITOR),
 )

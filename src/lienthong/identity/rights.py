@@ -44,6 +44,7 @@ MATRIX: Final = MappingProxyType(
         Role.INTEGRATOR: frozenset(
             {Right.ASK_ACCESS, Right.MANAGE_CREDENTIALS, Right.SEE_AGREEMENTS, Right.SEE_CALLS, Right.OPEN_CASES}
         ),
+        Role.CASE_OFFICER: frozenset({Right.LOOK_UP, Right.OPEN_CASES}),
         Role.AUDITOR: frozenset(
             {
                 Right.SEE_AUDIT,
@@ -68,6 +69,7 @@ ALONE: Final = frozenset(
         frozenset({Role.AUDITOR, Role.OPERATOR}),
         frozenset({Role.AUDITOR, Role.DATA_OFFICER}),
         frozenset({Role.AUDITOR, Role.COORDINATOR}),
+        frozenset({Role.AUDITOR, Role.CASE_OFFICER}),
     }
 )
 """Roles that one person may not have together: who checks does not check themselves."""

@@ -20,10 +20,12 @@ from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.agreeing import NodeAgreementDesk
+from lienthong.node.deeds import deed_routes
 from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
 from lienthong.node.inboxes import offers_of
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
+from lienthong.node.lookup import lookup_desk
 from lienthong.node.opendata import OpenTables, open_routes
 from lienthong.node.ownuses import NodeOwnUses
 from lienthong.node.pages import NodePages
@@ -50,6 +52,7 @@ from lienthong.portal.legal import legal_pages
 from lienthong.portal.live import live_pages
 from lienthong.portal.members import member_pages
 from lienthong.portal.mine import mine_pages
+from lienthong.portal.national import national_pages
 from lienthong.portal.nodes import node_pages
 from lienthong.portal.pictures import picture_pages
 from lienthong.portal.publishing import publishing_pages
@@ -104,6 +107,7 @@ class PublicWeb:
         self._own_uses = NodeOwnUses(local.pool, local.seal, self._entrance.key, self._pages.gathered)
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
+        agreements = NodeAgreementDesk(local, self._pages)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory),
@@ -124,7 +128,8 @@ class PublicWeb:
             inbox_pages(inbox),
             mine_pages(local.pool, self._own_uses),
             identity_pages(self._entrance),
-            agreeing_pages(NodeAgreementDesk(local, self._pages)),
+            national_pages(lookup_desk(local)),
+            agreeing_pages(agreements),
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
             ),
@@ -143,6 +148,7 @@ class PublicWeb:
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
+                *deed_routes(local, shell, agreements),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )

@@ -13,6 +13,7 @@ ROLES: Final = MappingProxyType(
         Role.COORDINATOR: T("Coordinator"),
         Role.OPERATOR: T("Operator"),
         Role.DATA_OFFICER: T("Data officer"),
+        Role.CASE_OFFICER: T("Case officer"),
         Role.INTEGRATOR: T("Integrator"),
         Role.AUDITOR: T("Auditor"),
         Role.CITIZEN: T("Citizen"),
