@@ -21,7 +21,7 @@ from lienthong.directory.follow import (
     require_fresh,
 )
 from lienthong.directory.publish import publish_directory
-from lienthong.directory.queries import latest_version
+from lienthong.directory.versions.queries import latest_version
 from lienthong.storage.objects import ObjectStore
 from lienthong.trust.documents import DocumentRefused, sign_document
 from lienthong.trust.keys import PrivateKey, generate_ed25519, generate_es256, key_id, public_jwk

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from lienthong.catalog.queries import store_service
-from lienthong.directory.queries import latest_version
+from lienthong.directory.versions.queries import latest_version
 from lienthong.node.health import note_checks
 from lienthong.node.jobchecks import clock
 from lienthong.storage.provision import DatabaseUnavailable

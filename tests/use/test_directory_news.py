@@ -20,6 +20,7 @@ from lienthong.node import following, nudging
 from lienthong.node.versions import (
     NEIGHBOURS,
     REMEMBERED,
+    DirectoryHistory,
     directories,
     directory_view,
     neighbours,
@@ -29,6 +30,7 @@ from lienthong.node.versions import (
 from lienthong.portal.app import create_portal
 from lienthong.portal.coming import directory_pages
 from lienthong.portal.shell import Shell
+from lienthong.portal.versions import version_pages
 from lienthong.storage.objects import ObjectStore
 from lienthong.storage.server import PostgresServer
 from tests.directory.build import a_node, a_snapshot
@@ -90,6 +92,28 @@ async def test_a_member_sees_a_change_in_its_name_coming_and_why_it_was_refused(
     assert "sai ngày" in await page_of(province)
     assert (await told_by(realm, police))["coming"] == []
     assert POLICE not in await page_of(police)
+
+
+async def test_anybody_reads_in_the_directory_s_history_who_was_closed_and_who_took_over(realm: Realm):
+    known = DirectoryHistory(realm.national)
+    await realm.spread()
+    before = {each.version for each in await known.published()}
+    await realm.carry_out(request_of(realm.nodes[PROVINCE], "close", successor=POLICE, day="2026-07-01"))
+    shell = Shell(secret=b"k" * 32)
+    app = Starlette(routes=create_portal(sample.SampleData(), shell, (version_pages(known.published),)))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portal.example") as client:
+        page = await client.get("/directory/versions", params={"q": "H24"})
+        told = (await client.get("/v1/directory/versions", params={"q": PROVINCE})).json()
+
+    newest = (await known.published())[0]
+    closed = [each for each in newest.changed if each.what == "member-closed"]
+    assert newest.version not in before
+    assert [(each.about, each.after) for each in closed] == [(PROVINCE, POLICE)]
+    assert page.status_code == 200
+    assert "đơn vị đã đóng" in page.text
+    assert POLICE in page.text
+    assert "member-closed" in str(told)
 
 
 async def test_two_directories_under_one_number_are_found_by_comparing_with_a_neighbour(realm: Realm):

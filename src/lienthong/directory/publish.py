@@ -12,7 +12,8 @@ from typing import Final
 from lienthong.directory import queries
 from lienthong.directory.contents import contents_digest
 from lienthong.directory.document import write_directory
-from lienthong.directory.queries import Connection, DirectoryVersion
+from lienthong.directory.queries import Connection
+from lienthong.directory.versions.queries import DirectoryVersion, insert_version, latest_version, lock_publication
 from lienthong.trust.documents import sign_document
 from lienthong.trust.keys import PrivateKey, key_id, public_jwk
 
@@ -24,15 +25,15 @@ async def publish_directory(
     db: Connection, key: PrivateKey, now: datetime, *, reissue_after: timedelta = REISSUE_AFTER
 ) -> DirectoryVersion:
     """The version followers should have at ``now``, signed by the directory's ``key``; the caller commits."""
-    await queries.lock_publication(db)
+    await lock_publication(db)
     contents = await queries.whole_directory(db)
     digest = contents_digest(contents)
-    last = await queries.latest_version(db)
+    last = await latest_version(db)
     if last is not None and last.content_digest == digest and now - last.issued < reissue_after:
         return last
     version = 1 if last is None else last.version + 1
     document = write_directory(contents, version=version, issued=now, expires=now + LIFETIME)
     envelope = sign_document(document, key, key_id(public_jwk(key)))
     published = DirectoryVersion(version, digest, now, now + LIFETIME, envelope)
-    await queries.insert_version(db, published)
+    await insert_version(db, published)
     return published

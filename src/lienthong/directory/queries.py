@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, LiteralString, TypeAlias
 
@@ -30,17 +29,6 @@ from lienthong.law.text import sort_key
 
 Connection: TypeAlias = AsyncConnection[Any]
 """A connection of any row factory; the caller owns the transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryVersion:
-    """One signed version as it was published."""
-
-    version: int
-    content_digest: str
-    issued: datetime
-    expires: datetime
-    envelope: bytes
 
 
 async def whole_directory(db: Connection) -> Contents:
@@ -293,38 +281,6 @@ async def insert_authority(db: Connection, certificate: str) -> None:
         "INSERT INTO authority (certificate) VALUES (%(certificate)s) ON CONFLICT DO NOTHING",
         {"certificate": certificate},
     )
-
-
-async def latest_version(db: Connection) -> DirectoryVersion | None:
-    """The newest published version; at any other time than the first, there is one."""
-    async with db.cursor(row_factory=class_row(DirectoryVersion)) as cursor:
-        await cursor.execute("SELECT * FROM directory_version ORDER BY version DESC LIMIT 1")
-        return await cursor.fetchone()
-
-
-async def insert_version(db: Connection, published: DirectoryVersion) -> None:
-    """Store a new version; of versions that say the same, only the newest is kept."""
-    values = {name: getattr(published, name) for name in DirectoryVersion.__slots__}
-    await db.execute(
-        """
-        DELETE FROM directory_version
-         WHERE content_digest = %(content_digest)s
-           AND version = (SELECT max(version) FROM directory_version)
-        """,
-        values,
-    )
-    await db.execute(
-        """
-        INSERT INTO directory_version (version, content_digest, issued, expires, envelope)
-        VALUES (%(version)s, %(content_digest)s, %(issued)s, %(expires)s, %(envelope)s)
-        """,
-        values,
-    )
-
-
-async def lock_publication(db: Connection) -> None:
-    """Wait until nobody else publishes; held to the end of the transaction."""
-    await db.execute("SELECT pg_advisory_xact_lock(hashtext('directory_version'))")
 
 
 async def insert_revocation(db: Connection, revocation: Revocation) -> bool:

@@ -18,9 +18,10 @@ from starlette.routing import BaseRoute, Route
 from lienthong.agreements import queries as agreement_queries
 from lienthong.agreements.records import StoredDocument
 from lienthong.catalog.queries import all_services
-from lienthong.directory.queries import all_revocations, latest_version, pending_changes
+from lienthong.directory.queries import all_revocations, pending_changes
 from lienthong.directory.revoke import Notes, sign_notes
 from lienthong.directory.tuf.queries import file_named
+from lienthong.directory.versions.queries import latest_version
 from lienthong.i18n import T
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local

@@ -17,12 +17,17 @@ import aiohttp
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import Node
 from lienthong.directory.tuf.download import download
+from lienthong.directory.versions.history import Published, history
+from lienthong.directory.versions.queries import newest_versions
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.finding import Check, fine
 from lienthong.node.local import Local
+from lienthong.node.prepare import DIRECTORY_KEY
 from lienthong.portal.coming import DirectoryView
 from lienthong.storage.objects import ObjectStore
+from lienthong.storage.pool import reading
+from lienthong.trust.keys import key_id, public_jwk
 
 HISTORY: Final = "directory/history"
 COMING: Final = "directory/coming"
@@ -31,6 +36,8 @@ REMEMBERED: Final = 120
 NEIGHBOURS: Final = 8
 ANSWER_S: Final = 2.0
 LIMIT_BYTES: Final = 256 * 1024
+COMPARED: Final = 50
+"""Newest versions that differ from the one before, compared for the page of changes."""
 
 
 def note_version(store: ObjectStore, snapshot: Snapshot) -> None:
@@ -88,6 +95,26 @@ def directory_view(local: Local) -> DirectoryView:
     store, snapshot = ObjectStore(local.settings.data), local.directory.snapshot()
     shown, coming = len(versions_shown(store)), coming_changes(store)
     return DirectoryView(snapshot.version, snapshot.digest, snapshot.issued, snapshot.expires, shown, coming)
+
+
+class DirectoryHistory:
+    """The changes of the directory at the national node, read again only when a version came that differs."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+        self._key = local.keyring.es256(DIRECTORY_KEY).public_key()
+        self._keyid = key_id(public_jwk(self._key))
+        self._read: tuple[tuple[str, ...], list[Published]] = ((), [])
+
+    async def published(self) -> list[Published]:
+        """The newest first.  Raises DocumentRefused when somebody changed a version in the database."""
+        async with reading(self._local.pool) as db:
+            versions = await newest_versions(db, COMPARED)
+        said = tuple(each.content_digest for each in versions)
+        if self._read[0] != said:
+            told = await asyncio.to_thread(history, versions, lambda keyid: self._key if keyid == self._keyid else None)
+            self._read = (said, told)
+        return self._read[1]
 
 
 def neighbours(snapshot: Snapshot, own: str) -> list[Node]:

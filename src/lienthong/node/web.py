@@ -36,7 +36,7 @@ from lienthong.node.rooms import Rooms, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
-from lienthong.node.versions import directory_view
+from lienthong.node.versions import DirectoryHistory, directory_view
 from lienthong.node.witnessing import witness_of
 from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
@@ -60,6 +60,7 @@ from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.portal.services import service_pages
 from lienthong.portal.shell import Shell
 from lienthong.portal.status import status_pages
+from lienthong.portal.versions import version_pages
 from lienthong.portal.visits import VisitLayer, Visits, visit_pages
 from lienthong.query.operations import Restrictor
 from lienthong.storage.copy import GroupCommit
@@ -113,6 +114,7 @@ class PublicWeb:
             member_pages(rooms.directory),
             node_pages(rooms.nodes),
             directory_pages(lambda: directory_view(local)),
+            *((version_pages(DirectoryHistory(local).published),) if local.settings.national else ()),
             service_pages(rooms.services, tables.page),
             live_pages(rooms.uses),
             picture_pages(rooms.pictures, drawing_in(sandbox)),

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from lienthong.directory.publish import REISSUE_AFTER, publish_directory
-from lienthong.directory.queries import Connection, DirectoryVersion
+from lienthong.directory.queries import Connection
 from lienthong.directory.tuf import queries
 from lienthong.directory.tuf.chain import first_root, take_root
 from lienthong.directory.tuf.sign import OnlineKeys, write_metadata
+from lienthong.directory.versions.queries import DirectoryVersion
 from lienthong.trust.documents import open_document
 from lienthong.trust.keys import PrivateKey
 

@@ -1,0 +1,1 @@
+"""What the directory said, version after version, and what changed from one to the next."""
