@@ -40,7 +40,8 @@ class Mark:
     """For programs."""
 
 
-Kind = Literal["text", "code", "figure"]
+Kind = Literal["text", "code", "figure", "long"]
+"""``long``: may be broken anywhere, as digests and lists of fields must be."""
 Cell = str | int | Name | Mark | date | datetime | None
 
 

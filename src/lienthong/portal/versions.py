@@ -54,9 +54,9 @@ COLUMNS: Final = columns_of(
     ("issued", T("Signed at")),
     ("what", T("What changed")),
     ("member", T("Member")),
-    ("about", T("About"), "code"),
-    ("before", T("Before")),
-    ("after", T("After")),
+    ("about", T("About"), "long"),
+    ("before", T("Before"), "long"),
+    ("after", T("After"), "long"),
 )
 
 
