@@ -1,8 +1,8 @@
 """The doors of identity that are not pages: who asks (``ActorLayer``), the own account as JSON, a provider's logout.
 
 ``ActorLayer`` is plain ASGI and sets ``request.state.actor`` for every request: by the session's cookie, or for
-``/v1/`` by an API token.  A cookie alone changes nothing under ``/v1/``: that needs a token, which no other site can
-send along (CSRF).
+``/v1/`` by an API token.  A cookie alone changes nothing under ``/v1/``: that needs an API token, or proof that the
+session's own page asks (``believed``), neither of which another site can send along (CSRF).
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ class TokenRefused(Problem):
 class ActorLayer:
     """ASGI middleware: ``scope["state"]["actor"]`` is who asks, ``ANONYMOUS`` for nobody."""
 
-    def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
+    def __init__(
+        self, app: ASGIApp, entrance: Entrance, believed: Callable[[Request, str], bool] | None = None
+    ) -> None:  # fmt: skip
+        """``believed``: whether an unsafe request under ``/v1/`` comes from a page of the session with this id."""
         self.app = app
         self._entrance = entrance
+        self._believed = believed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out who asks, then go on."""
@@ -64,10 +68,14 @@ class ActorLayer:
         if path.startswith("/v1/") and scheme.lower() == "bearer" and bearer.startswith(TOKEN_MARK):
             return await self._by_token(bearer)
         secret = request.cookies.get(self._entrance.cookie, "")
-        if not secret or (path.startswith("/v1/") and request.method not in SAFE):
+        needs_proof = path.startswith("/v1/") and request.method not in SAFE
+        if not secret or (needs_proof and self._believed is None):
             return ANONYMOUS
         async with reading(self._entrance.pool) as db:
-            return await self._entrance.actor(db, secret) or ANONYMOUS
+            found = await self._entrance.actor(db, secret) or ANONYMOUS
+        if needs_proof and not (self._believed and self._believed(request, found.session or "")):
+            return ANONYMOUS
+        return found
 
     async def _by_token(self, bearer: str) -> Actor:
         async with reading(self._entrance.pool) as db:

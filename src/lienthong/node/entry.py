@@ -20,7 +20,8 @@ from lienthong.identity.rights import LoginNeeded, may
 from lienthong.identity.roles import giving_roles
 from lienthong.identity.sessions.keep import forget_the_past
 from lienthong.node.local import Local
-from lienthong.portal.queries import forget_forms
+from lienthong.portal.forms import believed
+from lienthong.portal.queries import forget_deeds, forget_forms
 from lienthong.portal.shell import Shell, Visitor
 from lienthong.portal.signin import LoginNeededPage
 from lienthong.storage.pool import reading
@@ -56,7 +57,7 @@ def entrance_of(local: Local) -> Entrance:
 
 def guard_pages(app: Starlette, shell: Shell, entrance: Entrance) -> None:
     """Put the layer that knows who asks around ``app``, and the way to the sign-in; before ``web.install``."""
-    app.add_middleware(ActorLayer, entrance=entrance)
+    app.add_middleware(ActorLayer, entrance=entrance, believed=believed(shell))
     app.add_exception_handler(LoginNeeded, LoginNeededPage(shell, entrance))
 
 
@@ -73,6 +74,7 @@ async def keep_tidy(entrance: Entrance) -> None:
                 await expire(db, entrance.now())
                 await forget_the_past(db, entrance.now())
                 await forget_forms(db)
+                await forget_deeds(db)
         except Exception as failed:  # a task's root: the next round tries again
             log.warning("identity.not-tidied", error=type(failed).__name__)
         await asyncio.sleep(TIDY_S)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar, Final
@@ -31,6 +31,7 @@ MOST_FILES: Final = 10
 MOST_FIELD_BYTES: Final = 64 * 1024
 TOKEN: Final = "token"  # noqa: S105 - the name of a field
 KEY: Final = "form_key"
+FORM_HEADER: Final = "Lienthong-Form"
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _VIETNAMESE_DAY: Final = re.compile(r"([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})")
 _MAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{2,}")
@@ -227,6 +228,19 @@ def _too_large() -> FormTooLarge:
 
 def _file_name(told: str) -> str:
     return visible(re.split(r"[/\\]", told)[-1])[:200] or "tep"
+
+
+def believed(shell: Shell) -> Callable[[Request, str], bool]:
+    """For ``ActorLayer``: whether an unsafe request of the API under a session comes from that session's own pages.
+
+    It must bring the session's form token in the header ``Lienthong-Form``, which no other site can read or send.
+    """
+
+    def own(request: Request, session: str) -> bool:
+        told = request.headers.get(FORM_HEADER, "")
+        return _own_page(request) and hmac.compare_digest(told.encode(), shell.token_of(session).encode())
+
+    return own
 
 
 def _own_page(request: Request) -> bool:

@@ -38,6 +38,37 @@ async def forget_forms(db: AsyncConnection[Any]) -> None:
     await db.execute("DELETE FROM form_key WHERE used_at < now() - interval '2 days'")
 
 
+async def claim_deed(db: AsyncConnection[Any], key: bytes, body: bytes) -> tuple[bytes, bytes | None] | None:
+    """None the first time a call with this ``key`` comes; later the body's digest and the sealed answer of the first.
+
+    The answer is None while the first is under way.
+    """
+    claimed = await db.execute(
+        "INSERT INTO deed_answer (key, body) VALUES (%s, %s) ON CONFLICT (key) DO NOTHING", (key, body)
+    )
+    if claimed.rowcount:
+        return None
+    found = await db.execute("SELECT body, answer FROM deed_answer WHERE key = %s", (key,))
+    row = await found.fetchone()
+    # Freed between the two questions: as if it were under way, so that the sender asks again.
+    return (bytes(row[0]), None if row[1] is None else bytes(row[1])) if row else (body, None)
+
+
+async def keep_deed_answer(db: AsyncConnection[Any], key: bytes, answer: bytes) -> None:
+    """Keep what the first call with this ``key`` was answered."""
+    await db.execute("UPDATE deed_answer SET answer = %s WHERE key = %s", (answer, key))
+
+
+async def free_deed(db: AsyncConnection[Any], key: bytes) -> None:
+    """Nothing was done under this ``key``: the next call with it is the first."""
+    await db.execute("DELETE FROM deed_answer WHERE key = %s AND answer IS NULL", (key,))
+
+
+async def forget_deeds(db: AsyncConnection[Any]) -> None:
+    """Forget answers older than a day."""
+    await db.execute("DELETE FROM deed_answer WHERE at < now() - interval '1 day'")
+
+
 FIGURES: Final[Mapping[str, tuple[str, LiteralString]]] = MappingProxyType(
     {
         "members": (

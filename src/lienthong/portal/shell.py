@@ -180,7 +180,10 @@ class Shell:
         A keyed hash, so nothing is stored and another session's token is of no use.
         """
         actor = visitor(request)
-        session = (actor.session if actor else None) or ""
+        return self.token_of((actor.session if actor else None) or "")
+
+    def token_of(self, session: str) -> str:
+        """The token of the forms of the session with this id."""
         return hmac.new(self._secret, b"form\x00" + session.encode(), hashlib.sha256).hexdigest()
 
     def error_page(self, request: Request, problem: Mapping[str, object], language: Language) -> str:
