@@ -20,6 +20,7 @@ from lienthong.directory.follow import KEPT
 from lienthong.directory.models import Contact, Member, MemberId, MemberKey, Node, NodeId, Purpose, System, SystemId
 from lienthong.exchange.client import HttpClient
 from lienthong.exchange.consume import Consumer
+from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import Listener, serve_app
 from lienthong.exchange.parts import Parts
 from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
@@ -169,8 +170,9 @@ async def start_node(local: Local, **extra) -> TestNode:
     node.consumer, node.provider = Consumer(node.parts), Provider(node.parts)
     trust = PeerTrust(own, listed)
     node.listener = await serve_app(
-        PeerDoor(node.provider, settings.max_body_bytes), "127.0.0.1", settings.peer_port, tls=trust.context
-    )
+        PeerDoor(node.provider, settings.max_body_bytes, spools=node.parts.spools, max_large=settings.max_request_bytes),
+        "127.0.0.1", settings.peer_port, tls=trust.context, limits=RequestLimits(max_body=settings.max_request_bytes),
+    )  # fmt: skip
     node.closers = [local.pool.close, sources.close, seen.stop, commit.close, client.close]
     return node
 

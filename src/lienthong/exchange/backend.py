@@ -16,6 +16,7 @@ from lienthong.errors import Problem
 from lienthong.exchange.answer import Answer, AnswerTooLarge, Headers, PeerTimeout, Spill
 from lienthong.exchange.breaker import Breaker, LeftAlone
 from lienthong.exchange.client import Flow, HttpClient, Origin
+from lienthong.exchange.outgoing import Large
 from lienthong.exchange.paths import decoded_path, joined_target, path_matches
 from lienthong.exchange.signed import Incoming
 from lienthong.i18n import T
@@ -114,7 +115,8 @@ class Backend:
     async def call(self, service: Service, incoming: Incoming, rest: bytes, may_stream: bool) -> Answer | Flow:
         """Forward a message's call; a large answer as a Flow where it ``may_stream``.  Raises what ``forward`` does."""
         spill = self._spill if may_stream else None
-        return await self.fetch(service, incoming.method, rest, listed(incoming.headers), incoming.body, spill)
+        body = incoming.large or incoming.body
+        return await self.fetch(service, incoming.method, rest, listed(incoming.headers), body, spill)
 
     async def forward(self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes) -> Answer:
         """Call the back end of ``service`` with path and query ``rest``; the answer without what is not its own.
@@ -124,7 +126,7 @@ class Backend:
         return cast("Answer", await self.fetch(service, method, rest, fields, body, None))
 
     async def fetch(
-        self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes, spill: Spill | None
+        self, service: Service, method: str, rest: bytes, fields: Headers, body: bytes | Large, spill: Spill | None
     ) -> Answer | Flow:
         """As ``forward``; an answer for which ``spill`` holds comes as a Flow, whose reader closes it."""
         source = service.source

@@ -7,7 +7,6 @@ sent once, and a second time only when a reused link had died unread and the cal
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
@@ -15,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+from lienthong.errors import Problem
 from lienthong.exchange.answer import (
     Answer,
     Headers,
@@ -26,14 +26,9 @@ from lienthong.exchange.answer import (
     Spill,
 )
 from lienthong.exchange.link import ASK_OPERATOR, Link, LinkDied, closed_without_answer
+from lienthong.exchange.outgoing import Large, Upload, request_head, time_to_send
 from lienthong.i18n import T
 
-_TARGET = re.compile(rb"/[!-~]*")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-_OURS = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade", b"te", b"trailer"}
-)
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _SWEEP_S = 1.0
 
 MakeHeaders = Callable[[], Headers]
@@ -100,12 +95,16 @@ class StreamedAnswer:
 class Flow(StreamedAnswer):
     """An answer too large to hold; whoever got it reads it to its end or not, and closes it."""
 
-    __slots__ = ("_client", "_origin")
+    __slots__ = ("_client", "_origin", "_upload")
 
-    def __init__(self, client: HttpClient, origin: Origin, link: Link, answer: Answer) -> None:
+    def __init__(
+        self, client: HttpClient, origin: Origin, link: Link, answer: Answer, upload: Upload | None = None
+    ) -> None:
+        """``upload``: the request's body, where it is still on its way."""
         super().__init__(link, answer)
         self._client = client
         self._origin = origin
+        self._upload = upload
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of the field ``name`` (lower-case), or None."""
@@ -113,6 +112,8 @@ class Flow(StreamedAnswer):
 
     def close(self) -> None:
         """Let go of the link: it is kept for another exchange when the answer was read to its end, else cut."""
+        if self._upload is not None and not self._upload.whole:
+            self._upload.stop()
         self._client.let_go(self._origin, self._link)
 
 
@@ -153,14 +154,18 @@ class HttpClient:
         method: str,
         target: bytes,
         headers: Headers | MakeHeaders,
-        body: bytes = b"",
+        body: bytes | Large = b"",
         *,
         deadline_s: float,
         max_body: int,
         spill: Spill | None = None,
     ) -> Answer | Flow:
-        """As ``request``; an answer for which ``spill`` holds is returned as soon as that is known, to be closed."""
-        deadline = asyncio.get_running_loop().time() + deadline_s
+        """As ``request``; an answer for which ``spill`` holds is returned as soon as that is known, to be closed.
+
+        A ``body`` that is not held is read anew for a second attempt, and adds to ``deadline_s``.
+        """
+        more_s = 0.0 if isinstance(body, bytes) else time_to_send(body)
+        deadline = asyncio.get_running_loop().time() + deadline_s + more_s
         make = headers if callable(headers) else None
         fields = headers() if callable(headers) else headers
         try:
@@ -176,7 +181,7 @@ class HttpClient:
         method: str,
         target: bytes,
         fields: Headers,
-        body: bytes,
+        body: bytes | Large,
         deadline: float,
         max_body: int,
         spill: Spill | None,
@@ -184,16 +189,30 @@ class HttpClient:
         fresh: bool,
     ) -> Answer | Flow:
         pool = self._pool(origin)
-        message = _head(method, target, pool.authority, fields, len(body)) + body
+        whole = isinstance(body, bytes)
+        length = len(body) if whole else body.size_bytes
+        message = request_head(method, target, pool.authority, fields, length) + (body if whole else b"")
         link = self._idle(origin, pool, fresh=fresh) or await self._take(origin, deadline, fresh=fresh)
+        upload: Upload | None = None
         try:
             head_only = method == "HEAD"
-            answer = await link.ask(message, head_only=head_only, max_body=max_body, deadline=deadline, spill=spill)
+            waiter = link.ask(message, head_only=head_only, max_body=max_body, deadline=deadline, spill=spill)
+            if not whole:
+                upload = Upload(link, body, length)
+            answer = await waiter
         except asyncio.CancelledError:
             link.abort()
             raise
+        except (Problem, LinkDied):
+            if upload is not None:
+                await upload.stopped()
+                if upload.failure is not None:
+                    raise upload.failure from None
+            raise
         if link.streams:
-            return Flow(self, origin, link, answer)
+            return Flow(self, origin, link, answer, upload)
+        if upload is not None and not upload.whole:
+            await upload.stopped()
         self.let_go(origin, link)
         return answer
 
@@ -219,30 +238,29 @@ class HttpClient:
         deadline = loop.time() + deadline_s
         authority = self._pool(origin).authority
         if isinstance(body, bytes):
-            message = _head(method, target, authority, headers, len(body)) + body
+            message = request_head(method, target, authority, headers, len(body)) + body
         else:
-            message = _head(method, target, authority, headers, length)
+            message = request_head(method, target, authority, headers, length)
         link = await self._take(origin, deadline)
-        upload: asyncio.Task[bool] | None = None
+        upload: Upload | None = None
         try:
             waiter = link.ask(message, head_only=method == "HEAD", max_body=max_body, deadline=deadline, streamed=True)
             if not isinstance(body, bytes):
-                upload = loop.create_task(_upload(link, body, length))
+                upload = Upload(link, body, length)
             try:
                 answer = await waiter
             except (LinkDied, PeerClosed):
-                if upload is not None and upload.done() and (failure := upload.exception()) is not None:
-                    raise failure from None  # the source of the body failed, and the link was cut for that
+                if upload is not None and upload.failure is not None:
+                    raise upload.failure from None  # the source of the body failed, and the link was cut for that
                 raise closed_without_answer(link.peer) from None
             yield StreamedAnswer(link, answer)
         finally:
-            if link.reusable and (upload is None or (upload.done() and not upload.exception() and upload.result())):
+            if link.reusable and (upload is None or upload.whole):
                 self.let_go(origin, link)
             else:
                 link.abort()
                 if upload is not None:
-                    upload.cancel()
-                    await asyncio.gather(upload, return_exceptions=True)
+                    await upload.stopped()
 
     async def close(self) -> None:
         """Drop every link, idle and busy."""
@@ -409,49 +427,3 @@ class HttpClient:
 
 def _unreachable(peer: str, reason: str) -> PeerUnreachable:
     return PeerUnreachable(T("{peer} can not be reached: {reason}."), mend=ASK_OPERATOR, peer=peer, reason=reason)
-
-
-def _head(method: str, target: bytes, authority: bytes, headers: Headers, length: int | None) -> bytes:
-    """The request line and fields; ``length`` None announces a chunked body.
-
-    Raises ValueError when a value would break out of its line or a field is one the client sets itself.
-    """
-    if method not in _METHODS or not _TARGET.fullmatch(target):
-        raise ValueError("not a request line")
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (method.encode("ascii"), target, authority)]
-    for name, value in headers:
-        if name.lower() in _OURS:
-            raise ValueError(f"the field {name!r} is set by the client")
-        lines.append(b"%b: %b" % (name, value))
-    if length is None:
-        lines.append(b"transfer-encoding: chunked")
-    elif length or method in _WITH_BODY:
-        lines.append(b"content-length: %d" % length)
-    lines.append(b"\r\n")
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or b"\0" in head:
-        raise ValueError("a field holds a line break")
-    return head
-
-
-async def _upload(link: Link, body: AsyncIterable[bytes], length: int | None) -> bool:
-    """Send an iterated body; a source that fails or lies about its length breaks the link, never the framing.
-
-    False when the other side stopped reading before the end.
-    """
-    sent = 0
-    try:
-        async for piece in body:
-            sent += len(piece)
-            if length is not None and sent > length:
-                raise ValueError("the body is longer than its stated length")
-            if piece and not await link.send(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece)):
-                return False
-        if length is None:
-            return await link.send(b"0\r\n\r\n")
-        if sent != length:
-            raise ValueError("the body is shorter than its stated length")
-    except BaseException:
-        link.abort()
-        raise
-    return True

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import orjson
@@ -32,6 +32,7 @@ from lienthong.exchange.peerdoor import send_answer, stream_answer
 from lienthong.exchange.pour import Pour
 from lienthong.exchange.provide import UnknownService, retry_after
 from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, PROBLEM_TYPE
+from lienthong.exchange.spool import Spool, announced_bytes
 from lienthong.exchange.xroad import (
     XRoadCall,
     XRoadClientMissing,
@@ -131,7 +132,16 @@ class Arrived:
     method: str
     target: bytes
     headers: Headers
-    body: bytes
+    body: bytes = b""
+    large: Spool | None = None
+    """The body, where it is too large to hold; ``body`` is then empty."""
+
+    @property
+    def sha512(self) -> bytes | None:
+        """Digest of the body, None where there is none."""
+        if self.large is not None:
+            return self.large.sha512
+        return hashlib.sha512(self.body).digest() if self.body else None
 
     def values(self, name: bytes) -> list[bytes]:
         """Every value of a field."""
@@ -156,18 +166,28 @@ class ClientDoor:
         self._meta = Metaservices(counter.parts, counter.descriptions)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        with self._parts.budget.share() as held:
-            await self._serve(scope, receive, send, held)
+        with self._parts.budget.share() as held, contextlib.ExitStack() as kept:
+            await self._serve(scope, receive, send, held, kept)
 
-    async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable, held: Share) -> None:
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        held: Share,
+        kept: contextlib.ExitStack,
+    ) -> None:
         http = cast("HTTPScope", scope)
         target = cast("bytes", cast("dict[str, object]", http.get("state", {}))["target"])
         headers = [(bytes(name), bytes(value)) for name, value in http["headers"]]
         xroad = target.startswith(b"/r") and target[2:3].isdigit()
         try:
-            limit = self._parts.settings.max_body_bytes if xroad else SMALL_BODY
-            arrived = Arrived(http["method"], target, headers, await read_body(receive, limit, held.grow))
-            status, fields, body = await (self._r1(arrived) if xroad else self._other(arrived))
+            arriving = Arrived(http["method"], target, headers)
+            if xroad:
+                status, fields, body = await self._r1(await self._whole(arriving, receive, held, kept))
+            else:
+                small = await read_body(receive, SMALL_BODY, held.grow)
+                status, fields, body = await self._other(replace(arriving, body=small))
         except Exception as failure:  # the one place where anything of this listener becomes an answer
             status, fields, body = self._failed(failure, headers, xroad=xroad)
         if isinstance(body, bytes):
@@ -176,12 +196,33 @@ class ClientDoor:
             gone = cast("Callable[[], bool]", cast("dict[str, object]", http.get("state", {}))["gone"])
             await stream_answer(send, status, fields, body, gone)
 
-    async def _r1(self, arrived: Arrived) -> Reply:
+    async def _whole(
+        self, arriving: Arrived, receive: ASGIReceiveCallable, held: Share, kept: contextlib.ExitStack
+    ) -> Arrived:
+        """``arriving`` with its body; a large one is written down only for a client of ours."""
+        settings, spools = self._parts.settings, self._parts.spools
+        if spools is None:
+            return replace(arriving, body=await read_body(receive, settings.max_body_bytes, held.grow))
+        room = kept.enter_context(spools.room(also_sha512=True))
+        body = await room.take(
+            receive,
+            announced=announced_bytes(arriving.last(b"content-length")),
+            most_bytes=settings.max_request_bytes,
+            hold=held.grow,
+            expect=lambda: self._caller(arriving),
+        )
+        return replace(arriving, body=body, large=room.large)
+
+    def _caller(self, arrived: Arrived) -> tuple[XRoadCall, Client]:
+        """What is called, and by which system of ours."""
         call = read_call(arrived.method, arrived.target, arrived.headers, instance=self._parts.settings.instance)
-        client = self._client(call.client, arrived)
+        return call, self._client(call.client, arrived)
+
+    async def _r1(self, arrived: Arrived) -> Reply:
+        call, client = self._caller(arrived)
         if call.metaservice:
             kind, body = await self._meta.answer(call, SystemId(client.system))
-            return 200, answer_headers([(b"content-type", kind.encode())], call, hash_of(call, arrived.body)), body
+            return 200, answer_headers([(b"content-type", kind.encode())], call, hash_of(call, arrived.sha512)), body
         read_service_id(call.service)
         used = await self._use(call, client, arrived)
         answer = used.answer
@@ -190,7 +231,7 @@ class ClientDoor:
             if failed is not None:
                 told = _when(failed.status, [field for field in answer.headers if field[0] in ABOUT_TIME])
                 return failed.status, [*failed.headers, *told, (b"lienthong-record", used.record.encode())], failed.body
-        fields = answer_headers(answer.headers, call, hash_of(call, arrived.body))
+        fields = answer_headers(answer.headers, call, hash_of(call, arrived.sha512))
         return answer.status, [*fields, (b"lienthong-record", used.record.encode())], used.pour or answer.body
 
     async def _use(self, call: XRoadCall, client: Client, arrived: Arrived) -> Used:
@@ -205,6 +246,7 @@ class ClientDoor:
             way="call",
             target=b"/x1/" + call.service.encode("ascii") + call.rest,
             body=arrived.body,
+            large=arrived.large,
             content_type=content_type,
             method=call.method,
             purpose=arrived.last(b"lienthong-purpose"),

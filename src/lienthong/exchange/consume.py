@@ -22,6 +22,7 @@ from lienthong.exchange.disclosure import may_be_public, without_unknown_words
 from lienthong.exchange.parts import FindService, Parts
 from lienthong.exchange.pour import CLOSED_REASON, OPENED_REASON, Pour, Receiving
 from lienthong.exchange.signed import JSON_TYPE, PROBLEM_FIELD, Exchanged, Message, new_id
+from lienthong.exchange.spool import Spool
 from lienthong.exchange.stream import AnswerStream
 from lienthong.trust.messages import Verified
 from lienthong.trust.seal import commitment, new_salt
@@ -37,6 +38,8 @@ class Wish:
     target: bytes
     """Path and query on the provider's peer listener."""
     body: bytes = b""
+    large: Spool | None = None
+    """The body, where it is too large to hold; ``body`` is then empty."""
     content_type: str = JSON_TYPE
     method: str = "POST"
     purpose: str | None = None
@@ -153,6 +156,7 @@ class Consumer:
             purpose=decision.purpose,
             agreement=agreement,
             body=wish.body,
+            large=wish.large,
             content_type=wish.content_type,
             method=wish.method,
             extra=wish.extra,
@@ -210,7 +214,7 @@ class Consumer:
             wish.service,
             wish.extra or {},
             personal=described.personal if described else None,
-            empty=not wish.body,
+            empty=not wish.body and wish.large is None,
         )
         detail: dict[str, object] = {"salt": salt.hex(), "public": public}
         if exchanged:

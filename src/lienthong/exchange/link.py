@@ -100,7 +100,7 @@ class Link(asyncio.Protocol):
     def silent(self) -> bool:
         """Whether a request is under way of whose answer no byte has come for as long as that is worth a look."""
         waits = self._waiter is not None and not self._heard and not self._complete
-        return waits and self._loop.time() - self._asked_at >= self._limits.silent_s
+        return waits and self._loop.time() - self._last_move >= self._limits.silent_s
 
     @property
     def streams(self) -> bool:
@@ -148,6 +148,7 @@ class Link(asyncio.Protocol):
         if self.closed or self._complete:
             return False
         self._last_move = self._loop.time()
+        self._silent_until = self._last_move + self._limits.silent_s
         self._transport.write(piece)
         return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from typing import Any, cast
 
@@ -122,19 +122,25 @@ async def read_body(
     """
     pieces: list[bytes] = []
     size = 0
-    while True:
-        message = cast("dict[str, Any]", await receive())
-        if message["type"] == "http.disconnect":
-            raise CallerGone(T("The caller closed its connection before its request was complete."))
-        piece: bytes = message["body"]
+    async for piece in pieces_of(receive):
         size += len(piece)
         if size > limit:
             raise too_large(limit)
         if hold is not None:
             hold(len(piece))
-        if not message["more_body"]:
-            return piece if not pieces else b"".join([*pieces, piece])
         pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def pieces_of(receive: Callable[[], Awaitable[Any]]) -> AsyncIterator[bytes]:
+    """The request's body as it arrives, at least one piece.  Raises CallerGone."""
+    more = True
+    while more:
+        message = cast("dict[str, Any]", await receive())
+        if message["type"] == "http.disconnect":
+            raise CallerGone(T("The caller closed its connection before its request was complete."))
+        yield message["body"]
+        more = message["more_body"]
 
 
 def _date_line() -> bytes:

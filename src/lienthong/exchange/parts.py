@@ -21,6 +21,7 @@ from lienthong.exchange.client import Flow
 from lienthong.exchange.fair import FairQueue
 from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import Incoming, LocalKey, PeerLink
+from lienthong.exchange.spool import Spools
 from lienthong.tables.read import TableReader
 
 FindService = Callable[[str], Service | None]
@@ -79,6 +80,8 @@ class Parts:
     """None: this node tells no changes."""
     budget: Budget = field(default_factory=Budget)
     """Bytes of requests that both listeners of this process may hold together."""
+    spools: Spools | None = None
+    """Where requests too large to hold are written down; None: none are taken."""
     leases: Leases | None = None
     """Quotas shared with the node's other processes; without them each process counts for itself."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -13,6 +15,7 @@ from lienthong.exchange.budget import Budget, Share
 from lienthong.exchange.listen import read_body
 from lienthong.exchange.pour import Pour, sender
 from lienthong.exchange.provide import PeerAnswer, PeerRequest, Provider, problem_done, retry_after
+from lienthong.exchange.spool import Spools, announced_bytes
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -23,28 +26,47 @@ log = structlog.get_logger("lienthong.peer")
 class PeerDoor:
     """An ASGI application over one Provider."""
 
-    def __init__(self, provider: Provider, max_body: int, budget: Budget | None = None) -> None:
-        """``max_body``: bytes of one request; ``budget``: of all that the process holds."""
+    def __init__(
+        self,
+        provider: Provider,
+        max_body: int,
+        budget: Budget | None = None,
+        spools: Spools | None = None,
+        max_large: int = 0,
+    ) -> None:
+        """``max_body``: bytes of one request that is held; ``budget``: of all that the process holds.
+
+        ``spools``: where larger ones of up to ``max_large`` bytes are written down; without, none are taken.
+        """
         self._provider = provider
         self._max_body = max_body
         self._budget = budget or Budget()
+        self._spools = spools
+        self._max_large = max_large
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        with self._budget.share() as held:
-            await self._serve(scope, receive, send, held)
+        with self._budget.share() as held, contextlib.ExitStack() as kept:
+            await self._serve(scope, receive, send, held, kept)
 
-    async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable, held: Share) -> None:
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        held: Share,
+        kept: contextlib.ExitStack,
+    ) -> None:
         http = cast("HTTPScope", scope)
         state = cast("dict[str, object]", http.get("state", {}))
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http["headers"]}
         try:
-            request = PeerRequest(
+            arriving = PeerRequest(
                 target=cast("bytes", state["target"]),
                 headers=headers,
-                body=await read_body(receive, self._max_body, held.grow),
+                body=None,
                 certificate=cast("str | None", state["peer"]),
             )
-            answer = await self._provider.answer(request)
+            answer = await self._provider.answer(await self._whole(arriving, receive, held, kept))
         except Problem as problem:
             log.warning(
                 "peer.refused", kind=problem.kind, status=problem.status, exchange=headers.get("lienthong-exchange")
@@ -58,6 +80,22 @@ class PeerDoor:
         else:
             gone = cast("Callable[[], bool]", state["gone"])
             await stream_answer(send, answer.status, answer.headers, answer.pour, gone)
+
+    async def _whole(
+        self, arriving: PeerRequest, receive: ASGIReceiveCallable, held: Share, kept: contextlib.ExitStack
+    ) -> PeerRequest:
+        """``arriving`` with its body; a stranger's large one is refused before it is written down."""
+        if self._spools is None or not self._provider.passes_on(arriving):
+            return replace(arriving, body=await read_body(receive, self._max_body, held.grow))
+        room = kept.enter_context(self._spools.room())
+        body = await room.take(
+            receive,
+            announced=announced_bytes(arriving.headers.get("content-length")),
+            most_bytes=self._max_large,
+            hold=held.grow,
+            expect=lambda: self._provider.sender(arriving),
+        )
+        return replace(arriving, body=body, large=room.large)
 
 
 def plain_problem(problem: Problem) -> PeerAnswer:

@@ -41,6 +41,7 @@ from lienthong.exchange.signed import (
     body_object,
     sealed_answer,
 )
+from lienthong.exchange.spool import Spool
 from lienthong.i18n import T
 from lienthong.tables.models import View
 from lienthong.tables.page import page_json, wanted_from_call
@@ -85,8 +86,11 @@ class PeerRequest:
 
     target: bytes
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | None
+    """None: it is still to come."""
     certificate: str | None
+    large: Spool | None = None
+    """The body, where it is too large to hold; ``body`` is then empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +138,7 @@ class Provider:
         then nothing is signed and nothing leaves but the problem.
         """
         parts = self._parts
-        incoming = authenticate(
-            target=request.target,
-            authority=request.headers.get("host", ""),
-            peer_url=parts.settings.peer_url,
-            headers=request.headers,
-            body=request.body,
-            certificate=request.certificate,
-            snapshot=parts.snapshot(),
-        )
+        incoming = self.sender(request)
         verified = incoming.verified
         await parts.seen.take(verified.keyid, verified.nonce, created=verified.created, expires=verified.expires)
         path, _, query = request.target.partition(b"?")
@@ -159,6 +155,30 @@ class Provider:
         raise NoSuchPeerPath(
             T("The peer listener has no such address, or it names another service than the signed header."),
             mend=T("Both nodes need compatible versions; compare them."),
+        )
+
+    def sender(self, request: PeerRequest) -> Incoming:
+        """Who sent ``request``.  Raises StrangerRefused or a MessageRefused."""
+        parts = self._parts
+        return authenticate(
+            target=request.target,
+            authority=request.headers.get("host", ""),
+            peer_url=parts.settings.peer_url,
+            headers=request.headers,
+            body=request.body,
+            certificate=request.certificate,
+            snapshot=parts.snapshot(),
+            large=request.large,
+        )
+
+    def passes_on(self, request: PeerRequest) -> bool:
+        """Whether the body of ``request`` goes on to a back end as it is: then it may be too large to hold."""
+        identifier = request.headers.get("lienthong-service", "")
+        service = self._parts.service(identifier)
+        return (
+            service is not None
+            and service.kind == "http"
+            and request.target.startswith(PREFIX + identifier.encode("latin-1", "replace"))
         )
 
     async def _use(self, incoming: Incoming, way: Way, do: Do, rest: bytes) -> PeerAnswer:

@@ -32,9 +32,10 @@ from lienthong.exchange.breaker import Breaker, LeftAlone
 from lienthong.exchange.client import Flow, HttpClient
 from lienthong.exchange.frames import FRAMES_FIELD, FRAMES_TYPE
 from lienthong.exchange.peer import PeerOrigins
+from lienthong.exchange.spool import Spool
 from lienthong.exchange.stream import AnswerStream, open_stream
 from lienthong.i18n import T
-from lienthong.trust.digest import check_content_digest, content_digest, verify_content_digest
+from lienthong.trust.digest import check_content_digest, content_digest, content_digest_field
 from lienthong.trust.keys import PublicKey
 from lienthong.trust.messages import (
     ABSENT,
@@ -131,6 +132,8 @@ class Message:
     purpose: str | None
     agreement: str | None
     body: bytes = b""
+    large: Spool | None = None
+    """The body, where it is too large to hold; ``body`` is then empty."""
     content_type: str = JSON_TYPE
     method: str = "POST"
     """The method of the call itself; the message is always a POST."""
@@ -169,6 +172,8 @@ class Incoming:
     headers: Mapping[str, str]
     body: bytes
     verified: Verified
+    large: Spool | None = None
+    """The body, where it is too large to hold; ``body`` is then empty."""
 
 
 def new_id() -> str:
@@ -254,7 +259,7 @@ class PeerLink:
             "POST",
             message.target,
             signed_headers,
-            message.body,
+            message.large or message.body,
             deadline_s=deadline_s,
             max_body=max_body,
             spill=self._spill if message.streams else None,
@@ -284,7 +289,7 @@ def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[He
     """Header fields of ``message`` with a fresh nonce and signature."""
     authority = peer_url.split("://", 1)[1]
     fields = {
-        "content-digest": content_digest(message.body),
+        "content-digest": digest_of(message.body, message.large),
         "content-type": message.content_type,
         "lienthong-client": message.consumer,
         "lienthong-service": message.service,
@@ -311,6 +316,11 @@ def sealed_headers(message: Message, peer_url: str, local: LocalKey) -> tuple[He
     fields["signature-input"] = signed.signature_input
     fields["signature"] = signed.signature
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()], signed, nonce
+
+
+def digest_of(body: bytes, large: Spool | None) -> str:
+    """Content-Digest of a body that is held or written down."""
+    return content_digest(body) if large is None else content_digest_field(large.sha256)
 
 
 def proven_fields(
@@ -349,14 +359,15 @@ def authenticate(
     authority: str,
     peer_url: str,
     headers: Mapping[str, str],
-    body: bytes,
+    body: bytes | None,
     certificate: str | None,
     snapshot: Snapshot,
+    large: Spool | None = None,
 ) -> Incoming:
     """Who sent this request: certificate, signature, freshness, body digest, and the member's node must agree.
 
-    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate.  Replay is the caller's next
-    question.  Raises StrangerRefused or a MessageRefused.
+    ``certificate`` is the SHA-256 (hexadecimal) of the peer certificate.  ``body`` None: it is still to come, and its
+    digest is not looked at.  Replay is the caller's next question.  Raises StrangerRefused or a MessageRefused.
     """
     node = snapshot.node_by_certificate(certificate) if certificate else None
     if node is None:
@@ -372,7 +383,8 @@ def authenticate(
         headers=headers,
         now=int(time.time()),
     )
-    verify_content_digest(headers["content-digest"], body)
+    if body is not None:
+        check_content_digest(headers["content-digest"], digest_of(body, large))
     consumer = read_system_id(headers["lienthong-client"])
     owner = snapshot.key(verified.keyid)
     if owner is None or owner[1].id != member_of(consumer):
@@ -391,8 +403,9 @@ def authenticate(
         method=headers.get("lienthong-method", "POST"),
         target=target,
         headers=headers,
-        body=body,
+        body=body or b"",
         verified=verified,
+        large=large,
     )
 
 

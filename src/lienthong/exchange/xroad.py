@@ -179,12 +179,12 @@ def check_security_server(call: XRoadCall, operator: str, node: str) -> None:
         )
 
 
-def request_hash(call: XRoadCall, body: bytes) -> str:
+def request_hash(call: XRoadCall, body_sha512: bytes | None) -> str:
     """Base64 of SHA-512 over the head as it is forwarded, or over the digests of head and body where there is one."""
     target = call.raw_path if call.query is None else call.raw_path + b"?" + call.query
     lines = [call.method.encode("ascii"), target, *[name + b":" + value for name, value in call.fields]]
     head = hashlib.sha512(b"\r\n".join(lines) + b"\r\n").digest()
-    whole = hashlib.sha512(head + hashlib.sha512(body).digest()).digest() if body else head
+    whole = hashlib.sha512(head + body_sha512).digest() if body_sha512 else head
     return base64.b64encode(whole).decode("ascii")
 
 

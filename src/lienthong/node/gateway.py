@@ -44,6 +44,7 @@ from lienthong.exchange.peerdoor import PeerDoor
 from lienthong.exchange.provide import Provider
 from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import LocalKey
+from lienthong.exchange.spool import Spools
 from lienthong.node.certificates import AHEAD_S, CertificateChoice
 from lienthong.node.desk import Desk
 from lienthong.node.eventdesk import EventCounter, EventOffice
@@ -128,12 +129,14 @@ class Gateway:
         follower = Follower(self.local.pool, self.local.seal, parts.link, consumer)
         counter = replace(self._counter(parts, consumer, questions, descriptions), events=EventCounter(follower).answer)
         door = observer.client_door(ClientDoor(counter))
-        body = RequestLimits(max_body=settings.max_body_bytes)
+        body = RequestLimits(max_body=max(settings.max_body_bytes, settings.max_request_bytes))
         shared = settings.gateways > 1
         self._listeners = [
             await serve_app(door, settings.client_host, settings.client_port, limits=body, reuse_port=shared),
             await serve_app(
-                observer.peer_door(PeerDoor(provider, settings.max_body_bytes, parts.budget)),
+                observer.peer_door(
+                    PeerDoor(provider, settings.max_body_bytes, parts.budget, parts.spools, settings.max_request_bytes)
+                ),
                 settings.peer_host,
                 settings.peer_port,
                 tls=self._trust.context,
@@ -215,6 +218,7 @@ class Gateway:
             leases=self._leases,
             turns=FairQueue(settings.max_uses),
             budget=Budget(settings.max_held_bytes),
+            spools=Spools(settings.data / "spool", settings.max_spool_bytes),
             writer=self._writer,
             repeats=self._repeats,
             seen=self._seen,
