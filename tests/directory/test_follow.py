@@ -21,7 +21,7 @@ from lienthong.directory.follow import (
     require_fresh,
 )
 from lienthong.directory.publish import publish_directory
-from lienthong.directory.versions.queries import latest_version
+from lienthong.directory.versions.queries import latest_version, version_at
 from lienthong.storage.objects import ObjectStore
 from lienthong.trust.documents import DocumentRefused, sign_document
 from lienthong.trust.keys import PrivateKey, generate_ed25519, generate_es256, key_id, public_jwk
@@ -218,8 +218,24 @@ async def test_a_quiet_directory_is_re_issued_and_kept_once(db: AsyncConnection[
 
     assert (again.version, again.issued) == (first.version + 1, NOW + timedelta(seconds=60))
     assert await latest_version(db) == again
+    assert again.first_issued == first.issued
     cursor = await db.execute("SELECT count(*) FROM directory_version")
     assert await cursor.fetchone() == (1,)
+
+
+@pytest.mark.integration
+async def test_what_was_in_force_at_a_moment_is_found_by_when_it_was_first_signed(db: AsyncConnection[Any]) -> None:
+    key = generate_ed25519()
+    await register.add_member(db, a_member())
+    await publish_directory(db, key, NOW)
+    again = await publish_directory(db, key, NOW + timedelta(hours=1))
+    await register.add_member(db, a_member(PROVINCE))
+    changed = await publish_directory(db, key, NOW + timedelta(hours=2))
+
+    assert await version_at(db, NOW - timedelta(seconds=1)) is None
+    assert await version_at(db, NOW) == again
+    assert await version_at(db, NOW + timedelta(minutes=119)) == again
+    assert await version_at(db, NOW + timedelta(days=9)) == changed
 
 
 @pytest.mark.integration

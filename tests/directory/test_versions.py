@@ -102,7 +102,7 @@ def test_versions_are_compared_pair_by_pair_and_only_under_the_directory_s_own_s
         issued = NOW + timedelta(minutes=number)
         document = write_directory(contents, version=number, issued=issued, expires=issued + timedelta(1))
         envelope = sign_document(document, key, key_id(public_jwk(key)))
-        return DirectoryVersion(number, str(number), issued, issued + timedelta(1), envelope)
+        return DirectoryVersion(number, str(number), issued, issued + timedelta(1), envelope, issued - timedelta(1))
 
     def resolve(asked: str):
         return own.public_key() if asked == keyid else None
@@ -114,6 +114,7 @@ def test_versions_are_compared_pair_by_pair_and_only_under_the_directory_s_own_s
 
     assert [(each.version, each.before) for each in told] == [(9, 7), (7, 3)]
     assert [each.what for each in told[0].changed] == ["member-joined"]
+    assert [each.issued - each.first_issued for each in told] == [timedelta(1)] * 2
     forged = replace(kept[0], envelope=kept[0].envelope.replace(b'"sig":"', b'"sig":"AAAA'))
     with pytest.raises(DocumentRefused):
         history([forged, *kept[1:]], resolve)

@@ -109,6 +109,7 @@ async def test_anybody_reads_in_the_directory_s_history_who_was_closed_and_who_t
     newest = (await known.published())[0]
     closed = [each for each in newest.changed if each.what == "member-closed"]
     assert newest.version not in before
+    assert newest.first_issued <= newest.issued
     assert [(each.about, each.after) for each in closed] == [(PROVINCE, POLICE)]
     assert page.status_code == 200
     assert "đơn vị đã đóng" in page.text

@@ -32,8 +32,9 @@ async def publish_directory(
     if last is not None and last.content_digest == digest and now - last.issued < reissue_after:
         return last
     version = 1 if last is None else last.version + 1
+    first = last.first_issued if last is not None and last.content_digest == digest else now
     document = write_directory(contents, version=version, issued=now, expires=now + LIFETIME)
     envelope = sign_document(document, key, key_id(public_jwk(key)))
-    published = DirectoryVersion(version, digest, now, now + LIFETIME, envelope)
+    published = DirectoryVersion(version, digest, now, now + LIFETIME, envelope, first)
     await insert_version(db, published)
     return published

@@ -113,7 +113,7 @@ class PublicWeb:
         modules = (
             member_pages(rooms.directory),
             node_pages(rooms.nodes),
-            directory_pages(lambda: directory_view(local)),
+            directory_pages(lambda: directory_view(local), history=local.settings.national),
             *((version_pages(DirectoryHistory(local).published),) if local.settings.national else ()),
             service_pages(rooms.services, tables.page),
             live_pages(rooms.uses),

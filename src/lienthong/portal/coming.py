@@ -59,8 +59,11 @@ class DirectoryView:
     coming: Sequence[Mapping[str, Any]]  # Any: each as ``directory.lifecycle.Change.public`` says
 
 
-def directory_pages(read: Callable[[], DirectoryView]) -> Callable[[Shell], Pages]:
-    """The page, as a module of the portal; ``read`` raises NoDirectory before the first version."""
+def directory_pages(read: Callable[[], DirectoryView], *, history: bool = False) -> Callable[[Shell], Pages]:
+    """The page, as a module of the portal; ``read`` raises NoDirectory before the first version.
+
+    ``history``: whether this node also has the page of all changes (the national node).
+    """
 
     async def sheet(request: Request) -> Sheet:
         del request
@@ -68,7 +71,7 @@ def directory_pages(read: Callable[[], DirectoryView]) -> Callable[[Shell], Page
 
     async def facts(request: Request) -> Mapping[str, object]:
         del request
-        return {"directory": read()}
+        return {"directory": read(), "history": history}
 
     def join(shell: Shell) -> Pages:
         lead = T(

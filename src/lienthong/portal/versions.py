@@ -17,7 +17,7 @@ from lienthong.directory.versions.history import Published
 from lienthong.i18n import T
 from lienthong.portal.listing import Listing, listing
 from lienthong.portal.sheet import Mark, Row, Sheet, columns_of
-from lienthong.portal.shell import Pages, Section, Shell
+from lienthong.portal.shell import Pages, Shell
 
 TITLE: Final = T("Changes of the directory")
 WORDS: Final[Mapping[What, Mark]] = MappingProxyType(
@@ -51,7 +51,8 @@ WORDS: Final[Mapping[What, Mark]] = MappingProxyType(
 )
 COLUMNS: Final = columns_of(
     ("version", T("Version"), "figure"),
-    ("issued", T("Signed at")),
+    ("first_issued", T("First signed at")),
+    ("issued", T("Last signed at")),
     ("what", T("What changed")),
     ("member", T("Member")),
     ("about", T("About"), "long"),
@@ -61,7 +62,7 @@ COLUMNS: Final = columns_of(
 
 
 def version_pages(read: Callable[[], Awaitable[Sequence[Published]]]) -> Callable[[Shell], Pages]:
-    """The page, as a module of the portal; ``read`` answers with the newest version first."""
+    """The page, as a module of the portal, reached from ``/directory``; ``read`` answers with the newest first."""
 
     async def sheet(request: Request) -> Sheet:
         del request
@@ -75,12 +76,12 @@ def version_pages(read: Callable[[], Awaitable[Sequence[Published]]]) -> Callabl
         )
         empty = T("Only one version has been published so far: there is nothing to compare it with.")
         page = Listing("/directory/versions", TITLE, lead, sheet, empty=empty)
-        return Pages(listing(shell, page), (Section("/directory/versions", TITLE),))
+        return Pages(listing(shell, page))
 
     return join
 
 
 def _row(published: Published, one: Difference) -> Row:
-    cells = (published.version, published.issued, WORDS[one.what], one.member or None, one.about,
-             one.before or None, one.after or None)  # fmt: skip
+    cells = (published.version, published.first_issued, published.issued, WORDS[one.what], one.member or None,
+             one.about, one.before or None, one.after or None)  # fmt: skip
     return Row(cells)

@@ -25,6 +25,8 @@ class Published:
 
     version: int
     before: int
+    first_issued: datetime
+    """When it was first signed: since then the directory says so."""
     issued: datetime
     """When it was last signed: a version that nothing follows is signed again every minute."""
     changed: tuple[Difference, ...]
@@ -35,14 +37,18 @@ def history(versions: Sequence[DirectoryVersion], resolve: ResolveKey) -> list[P
 
     Raises DocumentRefused when a signature by a key that ``resolve`` knows does not hold, DirectoryMalformed.
     """
-    read = [snapshot for each in versions if (snapshot := _read(each, resolve)) is not None]
+    read = [(each, snapshot) for each in versions if (snapshot := read_version(each, resolve)) is not None]
     return [
-        Published(later.version, earlier.version, later.issued, differences(earlier.contents, later.contents))
-        for later, earlier in pairwise(read)
-    ]
+        Published(
+            later.version, earlier.version, signed.first_issued, later.issued,
+            differences(earlier.contents, later.contents),
+        )
+        for (signed, later), (_, earlier) in pairwise(read)
+    ]  # fmt: skip
 
 
-def _read(version: DirectoryVersion, resolve: ResolveKey) -> Snapshot | None:
+def read_version(version: DirectoryVersion, resolve: ResolveKey) -> Snapshot | None:
+    """What a version says; None when no key that ``resolve`` knows signed it.  Raises DocumentRefused."""
     known: list[str] = []
 
     def noting(keyid: str) -> PublicKey | None:

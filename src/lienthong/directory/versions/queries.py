@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from psycopg.rows import class_row
 
 from lienthong.directory.queries import Connection
+
+_VERSION: Final = """
+WITH dated AS (
+SELECT version, content_digest, issued, expires, envelope,
+       coalesce((SELECT first.issued
+                   FROM directory_first_signed first
+                  WHERE first.content_digest = directory_version.content_digest
+                    AND first.version <= directory_version.version
+                  ORDER BY first.version DESC
+                  LIMIT 1), issued) AS first_issued
+  FROM directory_version)
+SELECT * FROM dated
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,8 @@ class DirectoryVersion:
     issued: datetime
     expires: datetime
     envelope: bytes
+    first_issued: datetime
+    """When the first version that said the same was signed, without another between them."""
 
 
 async def latest_version(db: Connection) -> DirectoryVersion | None:
@@ -30,8 +46,15 @@ async def latest_version(db: Connection) -> DirectoryVersion | None:
 async def newest_versions(db: Connection, limit: int) -> list[DirectoryVersion]:
     """At most ``limit`` versions that differ from the one before, the newest first."""
     async with db.cursor(row_factory=class_row(DirectoryVersion)) as cursor:
-        await cursor.execute("SELECT * FROM directory_version ORDER BY version DESC LIMIT %(limit)s", {"limit": limit})
+        await cursor.execute(_VERSION + "ORDER BY version DESC LIMIT %(limit)s", {"limit": limit})
         return await cursor.fetchall()
+
+
+async def version_at(db: Connection, moment: datetime) -> DirectoryVersion | None:
+    """The version that said what was in force at ``moment``; None before the first."""
+    async with db.cursor(row_factory=class_row(DirectoryVersion)) as cursor:
+        await cursor.execute(_VERSION + "WHERE first_issued <= %(at)s ORDER BY version DESC LIMIT 1", {"at": moment})
+        return await cursor.fetchone()
 
 
 async def insert_version(db: Connection, published: DirectoryVersion) -> None:
@@ -52,6 +75,14 @@ async def insert_version(db: Connection, published: DirectoryVersion) -> None:
         """,
         values,
     )
+    if published.first_issued == published.issued:
+        await db.execute(
+            """
+            INSERT INTO directory_first_signed (version, content_digest, issued)
+            VALUES (%(version)s, %(content_digest)s, %(issued)s)
+            """,
+            values,
+        )
 
 
 async def lock_publication(db: Connection) -> None:
