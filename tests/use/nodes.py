@@ -170,7 +170,9 @@ async def start_node(local: Local, **extra) -> TestNode:
     node.consumer, node.provider = Consumer(node.parts), Provider(node.parts)
     trust = PeerTrust(own, listed)
     node.listener = await serve_app(
-        PeerDoor(node.provider, settings.max_body_bytes, spools=node.parts.spools, max_large=settings.max_request_bytes),
+        PeerDoor(
+            node.provider, settings.max_body_bytes, spools=node.parts.spools, max_large=settings.max_request_bytes
+        ),
         "127.0.0.1", settings.peer_port, tls=trust.context, limits=RequestLimits(max_body=settings.max_request_bytes),
     )  # fmt: skip
     node.closers = [local.pool.close, sources.close, seen.stop, commit.close, client.close]

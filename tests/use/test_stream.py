@@ -10,7 +10,7 @@ import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.consume import Wish
 from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.listen import Listener, serve_app
+from lienthong.node.unclosed import close_unclosed
+from lienthong.storage.pool import DatabaseFailed
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256
 from lienthong.verify import verify_receipt
@@ -243,6 +245,32 @@ async def test_a_node_that_stops_in_the_middle_of_a_stream_has_its_end_on_record
     ours, theirs = await pair.ends(2)
     assert (theirs[1]["outcome"], theirs[1]["reason"]) == ("failed", "closed;stopped")
     assert (ours[1]["outcome"], ours[1]["reason"]) == ("failed", "closed;bad-answer")
+
+
+async def test_an_end_that_could_not_be_recorded_is_told_later_and_its_receipt_verifies(pair: Pair) -> None:
+    pair.answers = many(40)
+    writer = pair.provider.parts.writer
+    append_leaf = writer.append_leaf
+
+    async def no_ends(leaf: bytes, *rest: Any) -> None:
+        if b'"reason":"closed' in leaf:
+            raise DatabaseFailed("the database is away")
+        await append_leaf(leaf, *rest)
+
+    writer.append_leaf = no_ends
+    await pair.cut()
+    writer.append_leaf = append_leaf
+    local = pair.provider.local
+    await pair.provider.sequence()
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert await close_unclosed(local.pool, local.seal, writer, timedelta(hours=1), later) == 1
+
+    opening, end = await pair.provider.leaves()
+    assert (opening["reason"], end["reason"], end["bytes"]) == ("opened", "closed;lost", None)
+    assert end["request_signature_digest"] == opening["request_signature_digest"]
+    named = (await entries(pair.provider))[1]["hash"]
+    report = verify_receipt(await pair.provider.receipt(named, to_owner=True))
+    assert report.ok, report
 
 
 async def read_on(pieces: AsyncIterator[bytes]) -> None:

@@ -30,6 +30,7 @@ from lienthong.node.stamping import stamp_checkpoints
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.takeover import follow_successions
 from lienthong.node.telling import forget_calls, tell_process
+from lienthong.node.unclosed import close_what_was_lost
 from lienthong.node.witnessing import ask_witnesses, compare_with_others
 from lienthong.portal.drawing import OPERATIONS as PICTURE_OPERATIONS
 from lienthong.query.operations import OPERATIONS as QUERY_OPERATIONS
@@ -67,6 +68,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: forget_calls(local),
         lambda: record_open(local),
         lambda: find_changes(local),
+        lambda: close_what_was_lost(local),
     ]
     if settings.tsa_url:
         jobs.append(lambda: stamp_checkpoints(local))

@@ -136,3 +136,35 @@ async def uses_about(db: Connection, keyed: bytes, *, record: bytes | None, most
             {"keyed": keyed, "record": record, "most": most},
         )
         return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A record that lies open."""
+
+    hash: bytes
+    leaf: bytes
+    detail: bytes | None
+
+
+async def unclosed_streams(db: Connection, before: datetime, most: int = 1_000) -> list[Opened]:
+    """Records of streams opened before ``before`` of which no record tells the end; none while an end awaits the log."""
+    query = """
+        SELECT o.hash, o.leaf, o.detail
+          FROM entry e JOIN record o ON o.seq = e.seq
+         WHERE e.reason = 'opened' AND e.at < %(before)s
+           AND NOT EXISTS (
+               SELECT 1 FROM entry c JOIN record r ON r.seq = c.seq
+                WHERE c.exchange_id = e.exchange_id AND c.side = e.side AND c.idx > e.idx
+                  AND (c.reason = 'closed' OR c.reason LIKE 'closed;%%')
+                  AND convert_from(r.leaf, 'UTF8')::json ->> 'request_signature_digest'
+                    = convert_from(o.leaf, 'UTF8')::json ->> 'request_signature_digest')
+           AND NOT EXISTS (
+               SELECT 1 FROM record r, sequenced s
+                WHERE (r.tx, r.seq) > (s.tx, s.seq)
+                  AND convert_from(r.leaf, 'UTF8')::json ->> 'reason' LIKE 'closed%%')
+         ORDER BY e.idx LIMIT %(most)s
+    """
+    async with db.cursor(row_factory=class_row(Opened)) as cursor:
+        await cursor.execute(query, {"before": before, "most": most})
+        return await cursor.fetchall()
