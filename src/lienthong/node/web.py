@@ -150,7 +150,7 @@ class PublicWeb:
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
-                *deed_routes(local, shell, agreements),
+                *deed_routes(local, shell, agreements, lambda: self.app.routes),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )

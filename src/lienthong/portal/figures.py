@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -80,13 +81,26 @@ def figure_pages(
         del request
         return JSONResponse({"figures": [_json(each) for each in await read()]}, headers={"Cache-Control": "no-cache"})
 
+    async def told_one(request: Request) -> Response:
+        figure = await found(request)
+        behind = await look(figure.view)
+        body = _json(figure) | {"view_sql": behind.sql, "columns": behind.columns, "rows": behind.rows}
+        headers = {"Cache-Control": "no-cache"}
+        return Response(orjson.dumps(body, default=str), media_type="application/json", headers=headers)
+
     def join(shell: Shell) -> Pages:
         async def one(request: Request) -> Response:
             figure = await found(request)
             title = translate(figure.title, page_language(request))
             return shell.page(request, "figure.html", title=title, figure=figure, behind=await look(figure.view))
 
-        return Pages((*both("/figures/{key}", one), Route("/v1/figures", told, methods=["GET"])))
+        return Pages(
+            (
+                *both("/figures/{key}", one),
+                Route("/v1/figures", told, methods=["GET"]),
+                Route("/v1/figures/{key}", told_one, methods=["GET"]),
+            )
+        )
 
     return join
 

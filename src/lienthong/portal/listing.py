@@ -1,7 +1,8 @@
 """Pages that are one table: searched, leafed through, downloaded, with the same as JSON beside them.
 
 ``listing`` makes all the routes of such a page: the page in both languages, ``/v1<path>`` for programs, and
-``/v1<path>.xlsx`` and ``.csv`` for spreadsheets.  ``q`` searches, ``page`` leafs, ``day`` is for ``asked_day``.
+``/v1<path>.xlsx`` and ``.csv`` for spreadsheets.  JSON names its next page in ``Link``.  ``q`` searches, ``page``
+leafs, ``day`` is for ``asked_day``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T, translate
 from lienthong.portal.finding import Wanted, wanted
-from lienthong.portal.sheet import MOST_PER_PAGE, PER_PAGE, Sheet, as_csv, as_json, as_workbook, part_of
+from lienthong.portal.sheet import MOST_PER_PAGE, PER_PAGE, Part, Sheet, as_csv, as_json, as_workbook, part_of
 from lienthong.portal.shell import Shell, both
 from lienthong.portal.words import VIETNAM
 from lienthong.web import page_language
@@ -87,7 +88,11 @@ def listing(shell: Shell, page: Listing) -> tuple[BaseRoute, ...]:
     async def told(request: Request) -> Response:
         sheet = (await page.read(request)).matching(_looked_for(request))
         per_page = min(max(_number(request, "per_page", PER_PAGE), 1), MOST_PER_PAGE)
-        return as_json(sheet, part_of(sheet, _number(request, "page", 1), per_page))
+        part = part_of(sheet, _number(request, "page", 1), per_page)
+        answer = as_json(sheet, part)
+        if links := _links(request, part):
+            answer.headers["Link"] = links
+        return answer
 
     async def workbook(request: Request) -> Response:
         return as_workbook((await page.read(request)).matching(_looked_for(request)), page_language(request))
@@ -128,6 +133,17 @@ def _looked_for(request: Request) -> Wanted:
 def _number(request: Request, name: str, default: int) -> int:
     told = request.query_params.get(name, "")
     return int(told) if told.isascii() and told.isdigit() and len(told) < 7 else default
+
+
+def _links(request: Request, part: Part) -> str:
+    """The next and the previous page of the same question (RFC 8288)."""
+    near = {"next": part.page + 1, "prev": part.page - 1}
+    asked = [(name, told) for name, told in request.query_params.multi_items() if name != "page"]
+    return ", ".join(
+        f'<{request.url.path}?{urlencode([*asked, ("page", str(page))])}>; rel="{rel}"'
+        for rel, page in near.items()
+        if 1 <= page <= part.pages
+    )
 
 
 def _kept(request: Request, *names: str) -> str:

@@ -152,12 +152,17 @@ def as_json(sheet: Sheet, part: Part) -> Response:
         "total": part.total,
         "page": part.page,
         "pages": part.pages,
-        "rows": [
-            {column.key: _value(cell) for column, cell in zip(sheet.columns, row.cells, strict=True)}
-            for row in part.rows
-        ],
+        "rows": rows_of(sheet, part.rows),
     }
     return Response(orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
+def rows_of(sheet: Sheet, rows: Sequence[Row] | None = None) -> list[dict[str, object]]:
+    """``rows`` of the sheet, else all, as JSON values by column key."""
+    return [
+        {column.key: _value(cell) for column, cell in zip(sheet.columns, row.cells, strict=True)}
+        for row in (sheet.rows if rows is None else rows)
+    ]
 
 
 def _download(content: bytes, media_type: str, name: str) -> Response:
