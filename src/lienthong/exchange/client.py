@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,6 +27,7 @@ from lienthong.exchange.answer import (
 )
 from lienthong.exchange.link import ASK_OPERATOR, Link, LinkDied, closed_without_answer
 from lienthong.exchange.outgoing import Large, Upload, request_head, time_to_send
+from lienthong.exchange.outward import Outward
 from lienthong.i18n import T
 
 _SWEEP_S = 1.0
@@ -49,6 +50,8 @@ class Origin:
     """Name sent as SNI and, where ``tls`` checks names, compared; the host when None."""
     idle_s: float | None = None
     """Overrides ``Limits.idle_s``; back ends often let go of links after 5 s."""
+    rule: Outward | None = None
+    """For an address that somebody typed: where it may lead to, looked at whenever a link is made."""
 
     @property
     def authority(self) -> str:
@@ -347,10 +350,7 @@ class HttpClient:
 
         try:
             async with asyncio.timeout_at(min(deadline, loop.time() + self._limits.connect_s)):
-                name = (origin.server_name or origin.host) if origin.tls else None
-                _, link = await loop.create_connection(
-                    make, origin.host, origin.port, ssl=origin.tls, server_hostname=name
-                )
+                link = await _linked(loop, origin, make)
             if origin.pins and link.fingerprint not in origin.pins:
                 link.abort()
                 raise PeerCertificate(
@@ -423,6 +423,16 @@ class HttpClient:
             if not pool.open and not pool.waiters:
                 del self._pools[origin]
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep) if self._pools else None
+
+
+async def _linked(loop: asyncio.AbstractEventLoop, origin: Origin, make: Callable[[], Link]) -> Link:
+    """A link to ``origin``; where a rule stands, to the very address that was checked."""
+    name = (origin.server_name or origin.host) if origin.tls else None
+    places = (origin.host,) if origin.rule is None else await origin.rule.addresses(origin.host, origin.port)
+    for place in places[:-1]:
+        with suppress(ConnectionError):
+            return (await loop.create_connection(make, place, origin.port, ssl=origin.tls, server_hostname=name))[1]
+    return (await loop.create_connection(make, places[-1], origin.port, ssl=origin.tls, server_hostname=name))[1]
 
 
 def _unreachable(peer: str, reason: str) -> PeerUnreachable:
