@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
 from lienthong.entities.store import Store
 from lienthong.i18n import T
 from lienthong.linkage.matching import pairs
-from lienthong.linkage.matching.columns import FIELDS, MatchingRefused
-from lienthong.linkage.matching.normal import normalised
+from lienthong.linkage.matching.columns import MatchingRefused
+from lienthong.linkage.matching.single import Normal, compared, normal
 from lienthong.linkage.matching.weights import Weights, shipped_weights
 
 MOST_FOUND: Final = 10
+MOST_NEAR: Final = 1_000
+"""Records compared in one look-up at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +104,47 @@ def changes(store: Store, *ids: str) -> list[Change]:
     return [Change(*row) for row in rows]
 
 
-def find(store: Store, record: Mapping[str, str], weights: Weights | None = None) -> list[Found]:
+def find(store: Store, record: Mapping[str, str | None], weights: Weights | None = None) -> list[Found]:
     """The entities that ``record`` (fields of FIELDS, all text) may mean, the likeliest first, ten at most."""
-    given: list[Any] = [record.get(name) for name in FIELDS]
-    arrays = [pa.array([value], pa.string()) for value in given]
-    store.db.register("asked", pa.table(arrays, list(FIELDS)))
-    store.table("fresh", normalised({name: name for name in FIELDS}, "asked", 2_000_000_000))
-    store.db.unregister("asked")
-    store.table("coming", pairs.keys("fresh"))
-    store.table(
-        "pair", "SELECT DISTINCT keyed.r AS a, 2000000000 AS b FROM keyed WHERE k IN (SELECT k FROM coming) LIMIT 5000"
-    )
-    store.table("named", pairs.frequencies())
+    asked = normal(record)
+    given = [getattr(asked, name) for name in pairs.KEY_PARTS]
+    ((*keys, named, marked),) = store.all(pairs.keys_of_one(), *given[:-1], asked.marked and list(asked.marked))
+    asked = replace(asked, accents=marked if asked.marked else None)
+    near = _sharing(store, [key for key in keys if key is not None])
+    if not near:
+        return []
+    bearers = store.one("SELECT bearers FROM bearer WHERE k = ?", named) if asked.bag else None
     scale = weights or shipped_weights()
-    rows = store.all(pairs.compared().replace("JOIN norm o ON", "JOIN fresh o ON"))
-    scored = sorted(((scale.score(pairs.unpack(code)), a) for a, _, code in rows), reverse=True)
+    scored = [
+        (scale.score(pairs.unpack(compared(Normal(*row), asked, bearers or 0))), r)
+        for r, *row in store.all(f"SELECT r, {_COMPARED} FROM norm WHERE r IN ({_listed(near)})")
+    ]
+    likeliest = sorted(scored, reverse=True)[: 5 * MOST_FOUND]
+    told = store.all(
+        f"SELECT r, id, source, record FROM entity JOIN norm USING (r) WHERE r IN ({_listed(r for _, r in likeliest)})"
+    )
+    borne = {r: rest for r, *rest in told}
     best: dict[str, Found] = {}
-    for p, a in scored[: 5 * MOST_FOUND]:
-        ((entity, source, name),) = store.all(
-            "SELECT id, source, record FROM entity JOIN norm USING (r) WHERE r = ?", a
-        )
+    for p, r in likeliest:
+        entity, source, name = borne[r]
         best.setdefault(entity, Found(entity, source, name, p))
     return list(best.values())[:MOST_FOUND]
+
+
+def _sharing(store: Store, keys: Sequence[int]) -> list[int]:
+    """Records that share a key, those of the rarest keys first, MOST_NEAR at most."""
+    if not keys:
+        return []
+    each = " UNION ALL ".join(f"(SELECT k, r FROM keyed WHERE k = {key} LIMIT {MOST_NEAR})" for key in keys)
+    sharing = defaultdict[int, list[int]](list)
+    for key, r in store.all(each):
+        sharing[key].append(r)
+    near = dict.fromkeys(r for records in sorted(sharing.values(), key=len) for r in records)
+    return list(near)[:MOST_NEAR]
+
+
+def _listed(records: Iterable[int]) -> str:
+    return ", ".join(map(str, records))
+
+
+_COMPARED: Final = ", ".join(name for name in Normal.__dataclass_fields__ if name != "marked")

@@ -2,7 +2,8 @@
 
 Tables: ``norm`` (records with their keys, numbered by ``r``), ``keyed`` (the blocks each is in, ordered by key so that
 one record is looked up quickly), ``entity`` (r, id), ``grey`` (pairs for people to look at), ``decision`` (what people
-said of a pair), ``journal`` (every merge and split, so that it can be undone).
+said of a pair), ``journal`` (every merge and split, so that it can be undone), ``bearer`` (how many records
+bear a name).  Records and entities have an index by ``r``, so that one record is looked up in milliseconds.
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ _TABLES: Final = (
     " records INTEGER[], who VARCHAR, undone BOOLEAN)",
 )
 
+_ADDED: Final = (
+    "CREATE TABLE IF NOT EXISTS bearer AS SELECT hash(bag) AS k, CAST(count(*) AS INTEGER) AS bearers FROM norm"
+    " WHERE bag IS NOT NULL GROUP BY bag ORDER BY k",
+    "CREATE INDEX IF NOT EXISTS norm_r ON norm (r)",
+    "CREATE INDEX IF NOT EXISTS entity_r ON entity (r)",
+)
+"""What a state of before may lack."""
+
 
 class Store:
     """The file ``state.duckdb`` in ``folder``, made when it is not there.  A context manager.
@@ -56,6 +65,8 @@ class Store:
             with self.change():
                 for statement in _TABLES:
                     self.run(statement)
+        for statement in _ADDED:
+            self.run(statement)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +107,7 @@ class Store:
         Raises MatchingRefused for identifiers that are missing or used twice.
         """
         first = int(self.one("SELECT coalesce(max(r), -1) + 1 FROM norm"))
+        self.table("gone", "SELECT bag FROM norm WHERE false")
         self.table("fresh", normalised(job.columns, "source", first))
         self.run("DROP TABLE source")
         twice = self.one(
@@ -118,6 +130,7 @@ class Store:
         alike = " AND ".join(f"n.{name} IS NOT DISTINCT FROM f.{name}" for name in _TOLD)
         self.table("known", f"SELECT f.r AS fresh, n.r AS old, {alike} AS alike FROM fresh f JOIN norm n ON {same}")
         self.run("DELETE FROM fresh WHERE r IN (SELECT fresh FROM known WHERE alike)")
+        self.run("INSERT INTO gone SELECT bag FROM norm WHERE r IN (SELECT old FROM known WHERE NOT alike)")
         for name in ("norm", "keyed", "entity"):
             self.run(f"DELETE FROM {name} WHERE r IN (SELECT old FROM known WHERE NOT alike)")
         self.run("DELETE FROM grey WHERE a IN (SELECT old FROM known WHERE NOT alike)")
@@ -126,6 +139,12 @@ class Store:
     def compare(self, job: Matching, first: int) -> None:
         """Make ``seen``: every pair of a new record with a record that shares a block, and its pattern."""
         self.table("named", pairs.frequencies())
+        self.run("DELETE FROM bearer WHERE k IN (SELECT hash(bag) FROM named UNION ALL SELECT hash(bag) FROM gone)")
+        self.run("INSERT INTO bearer SELECT hash(bag) AS k, bearers FROM named ORDER BY k")
+        self.run(
+            "INSERT INTO bearer SELECT hash(bag), count(*) FROM norm WHERE bag IN (SELECT bag FROM gone)"
+            " AND bag NOT IN (SELECT bag FROM named) GROUP BY bag"
+        )
         self.table("block", pairs.blocks())
         self.table("pair", pairs.candidates(job.most_in_a_block, first))
         self.table("seen", pairs.compared())

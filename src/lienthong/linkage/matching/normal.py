@@ -13,10 +13,11 @@ from lienthong.linkage.identify import MOBILE_OF_2018
 from lienthong.linkage.matching.columns import FIELDS
 from lienthong.linkage.names import COMMON_FAMILY_NAMES, FAMILY_NAMES, TITLES
 
-_OLD_TONES: Final = (
+OLD_TONES: Final = (
     ("oà", "òa"), ("oá", "óa"), ("oả", "ỏa"), ("oã", "õa"), ("oạ", "ọa"), ("oè", "òe"), ("oé", "óe"), ("oẻ", "ỏe"),
     ("oẽ", "õe"), ("oẹ", "ọe"), ("uỳ", "ùy"), ("uý", "úy"), ("uỷ", "ủy"), ("uỹ", "ũy"), ("uỵ", "ụy"),
 )  # fmt: skip
+"""The tone where it stood before -> where it stands, in small letters."""
 
 
 def identifier(name: str) -> str:
@@ -74,7 +75,8 @@ FROM dated"""
 
 
 def _known(column: str) -> str:
-    return f"nullif(trim(CAST({identifier(column)} AS VARCHAR)), '')"
+    """Text without spaces around it; a null character would end it in the middle for some of the engine's functions."""
+    return f"nullif(trim(replace(CAST({identifier(column)} AS VARCHAR), chr(0), '')), '')"
 
 
 def _text(value: str) -> str:
@@ -116,7 +118,7 @@ def _one_spelling(name: str) -> str:
 def _placed(name: str) -> str:
     """Tone marks in the official place: ``hoà`` -> ``hòa``."""
     moved = name
-    for old, new in _OLD_TONES:
+    for old, new in OLD_TONES:
         moved = f"replace({moved}, {_text(old)}, {_text(new)})"
     return f"CASE WHEN regexp_matches({name}, 'o[àáảãạèéẻẽẹ]|u[ỳýỷỹỵ]') THEN {moved} ELSE {name} END"
 

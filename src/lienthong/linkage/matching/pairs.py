@@ -27,6 +27,13 @@ BLOCKS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Reason to compare two records -> what they share.  All parts must be known."""
 
+KEY_PARTS: Final[Mapping[str, str]] = {
+    "number": "VARCHAR", "card": "VARCHAR", "bag": "VARCHAR", "given": "VARCHAR", "family": "VARCHAR",
+    "y": "SMALLINT", "m": "TINYINT", "d": "TINYINT", "phone": "VARCHAR", "unit": "VARCHAR", "street": "VARCHAR",
+    "sex": "INTEGER", "marked": "VARCHAR[]",
+}  # fmt: skip
+"""What keys are made of and its type in ``norm``: the hash of a number depends on its type."""
+
 FIELDS_COMPARED: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("unknown", "other", "family only", "given only", "given and family", "nearly", "common", "usual", "rare"),
     "birth": ("unknown", "other", "year", "year alone", "nearly", "same"),
@@ -75,6 +82,19 @@ def keys(table: str) -> str:
         for number, parts in enumerate(BLOCKS.values())
     ]
     return " UNION ALL ".join(each)
+
+
+def keys_of_one() -> str:
+    """SELECT of the keys of one record, NULL where it has none, in the order of BLOCKS, and the key of its name.
+
+    Parameters: ``KEY_PARTS`` in their order.
+    """
+    given = ", ".join(f"CAST(? AS {kind}) AS {name}" for name, kind in KEY_PARTS.items())
+    each = [
+        f"CASE WHEN {' AND '.join(f'{part} IS NOT NULL' for part in parts)} THEN hash({number}, {', '.join(parts)}) END"
+        for number, parts in enumerate(BLOCKS.values())
+    ]
+    return f"SELECT {', '.join(each)}, hash(bag), hash(marked) FROM (SELECT {given})"
 
 
 def blocks() -> str:
