@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin
+from xml.etree import ElementTree
 
 import aiohttp
 import orjson
 import psycopg
 import pytest
 import pytest_asyncio
+import vl_convert
 from playwright.async_api import Page
+from starlette.routing import BaseRoute, Route
 
 from lienthong.identity.models import Role
 from lienthong.storage.server import PostgresServer
@@ -29,6 +32,7 @@ from tests.use.test_use import a_wish
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 LARGEST = 200_000
+SVG = "{http://www.w3.org/2000/svg}"
 ROOMS = ("/work", "/account", "/persons", "/approvals", "/audit", "/mine", "/cases")
 
 
@@ -289,6 +293,46 @@ async def test_a_picture_is_drawn_in_the_sandbox_and_its_figures_stand_in_a_tabl
     assert f'id="table-{name}"' in page
     if name == "graph":
         assert "Hải Phòng".encode() in drawn
+
+
+@pytest.mark.parametrize("asked", ["", "?q=ha+noi"], ids=["all", "without their provinces"])
+@pytest.mark.parametrize("language", ["vi", "en"])
+async def test_every_map_that_can_be_taken_away_shows_both_archipelagos(shown: Shown, language: str, asked: str):
+    """Found in the routing table, so that a map made later is looked at too."""
+    names = (
+        ("Quần đảo Hoàng Sa", "Quần đảo Trường Sa")
+        if language == "vi"
+        else ("Hoàng Sa Archipelago", "Trường Sa Archipelago")
+    )
+    provinces = ("Thành phố Đà Nẵng", "Tỉnh Khánh Hòa")
+    maps = sorted({path.split(".")[0] for path in map(_path, shown.portal.app.routes) if path.startswith("/maps/")})
+    assert {"/maps/coverage", "/maps/members"} <= set(maps)
+    for path in maps:
+        told = orjson.loads((await shown.read(f"{path}.{language}.geojson{asked}"))[1])
+        islands = [each["properties"] for each in told["features"] if each["properties"]["kind"] == "archipelago"]
+        assert tuple(each[f"name_{language}"] for each in islands) == names
+        assert tuple(each["province_vi"] for each in islands) == provinces
+        assert len(told["features"]) == (34 + 2 if not asked else 1 + 2)
+
+        status, drawn = await shown.read(f"{path}.{language}.svg{asked}")
+        root = ElementTree.fromstring(drawn)
+        words = {text.text for text in root.iter(f"{SVG}text")}
+        assert status == 200
+        assert {*names, *(f"({each})" for each in provinces)} <= words
+        status, dots = await shown.read(f"{path}.{language}.png{asked}")
+        assert (status, dots[:8]) == (200, b"\x89PNG\r\n\x1a\n")
+        for name, province in zip(names, provinces, strict=True):
+            begun = f"{name} ({province}): "
+            (island,) = (mark for mark in root.iter(f"{SVG}path") if mark.get("aria-label", "").startswith(begun))
+            shape = island.get("d", "")
+            island.set("d", "")
+            assert vl_convert.svg_to_png(ElementTree.tostring(root, "unicode"), scale=2.0) != dots, (path, name)
+            island.set("d", shape)
+        assert vl_convert.svg_to_png(ElementTree.tostring(root, "unicode"), scale=2.0) == dots
+
+
+def _path(route: BaseRoute) -> str:
+    return route.path if isinstance(route, Route) else ""
 
 
 async def test_who_chose_dark_keeps_it_and_is_led_back_to_this_portal_alone(shown: Shown):

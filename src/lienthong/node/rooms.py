@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from lienthong.access import queries as log_queries
@@ -23,9 +23,12 @@ from lienthong.node.local import Local
 from lienthong.node.pages import COUNT_SHARE, NodePages, Renewed
 from lienthong.node.queries import checkpoint_signed_at
 from lienthong.node.sheets import checkpoint_view
+from lienthong.node.versions import DirectoryHistory
 from lienthong.portal.charts import Between, Hour
+from lienthong.portal.coverage import Listed
 from lienthong.portal.figures import Figure
 from lienthong.portal.journal import HeadLine, Journal, WitnessLine
+from lienthong.portal.mapfiles import Draw as DrawFile
 from lienthong.portal.members import provinces
 from lienthong.portal.models import Name, UseLine
 from lienthong.portal.nodes import NodeLine
@@ -54,12 +57,27 @@ class Rooms:
         self._local = local
         self._pages = pages
         self._health = HealthDesk(local)
+        self._history = DirectoryHistory(local) if local.settings.national else None
         self._figures = Renewed(self._read_figures, FIGURES_EVERY_S, share=COUNT_SHARE)
 
     def directory(self) -> Snapshot:
         """The directory as last verified.  Raises NoDirectory before the first."""
         self._local.directory.look()
         return self._local.directory.snapshot()
+
+    async def listed_on(self, day: date) -> Listed:
+        """Members and nodes of the directory in force at the end of ``day``, and when it was signed.
+
+        The national node keeps what every version said; another node has only the one it acts on.
+        """
+        snapshot, today = self.directory(), datetime.now(UTC).astimezone(VIETNAM).date()
+        if day >= today or self._history is None:
+            return Listed(snapshot.contents.members, snapshot.contents.nodes, snapshot.issued)
+        end = datetime.combine(day + timedelta(days=1), time(), VIETNAM)
+        earlier = await self._history.on(end)
+        if earlier is None:
+            return Listed((), (), end)
+        return Listed(earlier.contents.members, earlier.contents.nodes, end)
 
     async def nodes(self) -> tuple[datetime, tuple[NodeLine, ...]]:
         """Every node of the directory, as each answered this one when it was last asked."""
@@ -192,6 +210,16 @@ def drawing_in(sandbox: Sandbox) -> Draw:
     async def draw(specification: Mapping[str, object], numbers: Mapping[str, object]) -> str:
         args = {"spec": dict(specification), "numbers": dict(numbers)}
         return (await sandbox.run("draw", args, limits=DRAW_LIMITS)).body.decode()
+
+    return draw
+
+
+def drawing_files_in(sandbox: Sandbox) -> DrawFile:
+    """Draws in the sandbox, as SVG or PNG.  Raises its Problems."""
+
+    async def draw(specification: Mapping[str, object], numbers: Mapping[str, object], ending: str) -> bytes:
+        args = {"spec": dict(specification), "numbers": dict(numbers), "as": ending}
+        return (await sandbox.run("draw", args, limits=DRAW_LIMITS)).body
 
     return draw
 

@@ -17,8 +17,8 @@ import aiohttp
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import Node
 from lienthong.directory.tuf.download import download
-from lienthong.directory.versions.history import Published, history
-from lienthong.directory.versions.queries import newest_versions
+from lienthong.directory.versions.history import Published, history, read_version
+from lienthong.directory.versions.queries import newest_versions, version_at
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.node.finding import Check, fine
@@ -115,6 +115,14 @@ class DirectoryHistory:
             told = await asyncio.to_thread(history, versions, lambda keyid: self._key if keyid == self._keyid else None)
             self._read = (said, told)
         return self._read[1]
+
+    async def on(self, moment: datetime) -> Snapshot | None:
+        """The directory in force at ``moment``; None before the first, or when an earlier key signed it."""
+        async with reading(self._local.pool) as db:
+            version = await version_at(db, moment)
+        if version is None:
+            return None
+        return await asyncio.to_thread(read_version, version, lambda keyid: self._key if keyid == self._keyid else None)
 
 
 def neighbours(snapshot: Snapshot, own: str) -> list[Node]:

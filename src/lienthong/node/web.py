@@ -32,7 +32,7 @@ from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
 from lienthong.node.publishdesk import NodePublishDesk
-from lienthong.node.rooms import Rooms, drawing_in, look_of
+from lienthong.node.rooms import Rooms, drawing_files_in, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
@@ -43,6 +43,7 @@ from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
 from lienthong.portal.cases import case_pages
 from lienthong.portal.coming import directory_pages
+from lienthong.portal.coverage import coverage_pages
 from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
@@ -117,7 +118,8 @@ class PublicWeb:
             *((version_pages(DirectoryHistory(local).published),) if local.settings.national else ()),
             service_pages(rooms.services, tables.page),
             live_pages(rooms.uses),
-            picture_pages(rooms.pictures, drawing_in(sandbox)),
+            picture_pages(rooms.pictures, drawing_in(sandbox), drawing_files_in(sandbox)),
+            coverage_pages(rooms.listed_on, drawing_files_in(sandbox)),
             journal_pages(rooms.journal),
             status_pages(rooms.status),
             legal_pages(),

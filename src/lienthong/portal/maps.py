@@ -42,13 +42,15 @@ def map_specification(
     language: Language,
     steps: Sequence[float] = (1, 2, 3, 4),
     only: Collection[str] | None = None,
+    none: str = "",
 ) -> dict[str, Any]:
     """A Vega-Lite 5 specification of the map as of ``day``.
 
     ``figures``: a number by code of province (those of after 1 July 2025); a province without one is drawn pale.
     ``steps``: where the next colour begins, four rising numbers.  ``only``: draw these provinces alone.
+    ``none``: what having no figure means, as the legend says it; else that there is none.
     """
-    classes = Classes(tuple(steps), language)
+    classes = Classes(tuple(steps), language, none)
     shown = {code: figure for code, figure in figures.items() if only is None or code in only}
     land = [_land(each) for each in map_of_provinces(day, only)["features"] if each["properties"]["kind"] == "province"]
     country = _view(
@@ -82,12 +84,12 @@ def map_specification(
 class Classes:
     """The figures' classes: a label and a colour each; provinces without a figure are a class of their own."""
 
-    def __init__(self, steps: tuple[float, ...], language: Language) -> None:
+    def __init__(self, steps: tuple[float, ...], language: Language, none: str = "") -> None:
         if len(steps) != len(COLOURS) - 1 or list(steps) != sorted(set(steps)):
             raise ValueError(f"{len(COLOURS)} colours need {len(COLOURS) - 1} rising steps, not {steps}")
         self.steps = steps
         self.language: Language = language
-        self.none = translate(T("no figure"), language)
+        self.none = none or translate(T("no figure"), language)
         ends = [written(step, language) for step in steps]
         self.labels = (f"< {ends[0]}", *(f"{low} – < {high}" for low, high in pairwise(ends)), f"≥ {ends[-1]}")
 

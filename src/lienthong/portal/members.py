@@ -126,7 +126,7 @@ def member_pages(snapshot: Callable[[], Snapshot]) -> Callable[[Shell], Pages]:
 
 def tree(members: Iterable[Member], day: date) -> tuple[Branch, ...]:
     """Central bodies, then the provinces of ``day`` in their order, each with the members under it; then the rest."""
-    open_ones: dict[str, Member] = {str(member.id): member for member in members if not _closed_on(member, day)}
+    open_ones: dict[str, Member] = {str(member.id): member for member in members if not closed_on(member, day)}
     placed: set[str] = set()
 
     def branch(member: Member) -> Branch:
@@ -139,7 +139,7 @@ def tree(members: Iterable[Member], day: date) -> tuple[Branch, ...]:
 
     provinces: list[Branch] = []
     for unit in sorted(units_on("province", day), key=lambda unit: sort_key(unit.name)):
-        member = open_ones.get(_province_member(open_ones, unit.code, day))
+        member = open_ones.get(province_member(open_ones, unit.code, day))
         name = Name(unit.full_name, unit.full_name)
         provinces.append(Branch(name, None, (branch(member),)) if member else Branch(name, None))
     roots = [each for each in open_ones.values() if each.id not in placed and each.parent not in open_ones]
@@ -159,7 +159,7 @@ def provinces(members: Iterable[Member], day: date) -> tuple[Province, ...]:
     )
 
 
-def _province_member(members: Mapping[str, Member], statistics_code: str, day: date) -> str:
+def province_member(members: Mapping[str, Member], statistics_code: str, day: date) -> str:
     """Id of the member that is the people's committee of the province; "" where nobody is."""
     try:
         code = province_agency(statistics_code, day).code
@@ -181,8 +181,8 @@ def _sheet(known: Snapshot, day: date) -> Sheet:
                     VERIFIED if member.verified else UNVERIFIED,
                     Name(*_both(KINDS[member.kind])),
                     node.id if node else None,
-                    CLOSED if _closed_on(member, day) else ACTIVE,
-                    member.successor if _closed_on(member, day) else None,
+                    CLOSED if closed_on(member, day) else ACTIVE,
+                    member.successor if closed_on(member, day) else None,
                 ),
                 f"/members/{member.id}",
             )
@@ -195,7 +195,8 @@ def _both(message: str) -> tuple[str, str]:
     return translate(message, "vi"), message
 
 
-def _closed_on(member: Member, day: date) -> bool:
+def closed_on(member: Member, day: date) -> bool:
+    """Whether the member is closed on ``day``."""
     return member.state == "closed" and (member.closed_on is None or member.closed_on <= day)
 
 

@@ -10,18 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lienthong.errors import Problem, Side
 from lienthong.i18n import LANGUAGES, Language, T, translate
 from lienthong.portal.charts import NUMBERS, Between, Hour, Paper, calls_over_time, exchange_graph, told
-from lienthong.portal.maps import map_specification
+from lienthong.portal.mapfiles import Draw as DrawFile
+from lienthong.portal.mapfiles import MapSheet, NoPicture, map_routes
 from lienthong.portal.models import Name
-from lienthong.portal.sheet import Row, Sheet, columns_of, part_of
+from lienthong.portal.sheet import Row, Sheet, columns_of, part_of, rows_of
 from lienthong.portal.shell import Pages, Section, Shell, both
 from lienthong.portal.words import VIETNAM, WAYS
 from lienthong.web import page_language
@@ -36,15 +36,6 @@ TITLES: Final[Mapping[Picture, str]] = {
 }
 Draw = Callable[[Mapping[str, Any], Mapping[str, object]], Awaitable[str]]
 """SVG of a Vega-Lite specification, numbers written as given."""
-
-
-class NoPicture(Problem):
-    """There is no picture with that name, or nothing to draw in it yet."""
-
-    kind: ClassVar[str] = "no-picture"
-    status: ClassVar[int] = 404
-    side: ClassVar[Side] = "caller"
-    title: ClassVar[str] = T("No such picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +64,20 @@ class Shown:
             return calls_over_time(self.hours, language, paper) if self.hours else None
         if picture == "graph":
             return exchange_graph(self.pairs, language, paper) if self.pairs else None
-        figures = {each.code: float(each.members) for each in self.provinces if each.members}
-        title = translate(TITLES["map"], language)
-        day = self.at.astimezone(VIETNAM).date()
-        return map_specification(figures, day, title=title, legend=translate(T("Members"), language),
-                                 language=language, steps=(2, 5, 20, 100))  # fmt: skip
+        return self.map_sheet().specification(language)
+
+    def map_sheet(self) -> MapSheet:
+        """The map of the members, with its table."""
+        provinces = tuple(Row((each.name, each.code, each.members)) for each in self.provinces)
+        return MapSheet(
+            title=TITLES["map"],
+            legend=T("Members"),
+            day=self.at.astimezone(VIETNAM).date(),
+            steps=(2, 5, 20, 100),
+            coloured="members",
+            codes=tuple(each.code for each in self.provinces),
+            sheet=Sheet("thanh-vien-theo-tinh", TITLES["map"], PROVINCES, provinces, self.at),
+        )
 
 
 class Gallery:
@@ -103,8 +103,8 @@ class Gallery:
         return await self._draw(wanted, NUMBERS[language]) if wanted else None
 
 
-def picture_pages(read: Callable[[], Awaitable[Shown]], draw: Draw) -> Callable[[Shell], Pages]:
-    """The page and its pictures, as a module of the portal."""
+def picture_pages(read: Callable[[], Awaitable[Shown]], draw: Draw, draw_file: DrawFile) -> Callable[[Shell], Pages]:
+    """The page and its pictures, as a module of the portal; ``draw_file`` draws the map for those who take it away."""
     gallery = Gallery(read, draw)
 
     async def picture(request: Request) -> Response:
@@ -117,6 +117,10 @@ def picture_pages(read: Callable[[], Awaitable[Shown]], draw: Draw) -> Callable[
         # The map's SVG carries style attributes of its own; it is shown as an image, where nothing in it can act.
         headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return Response(drawn, media_type="image/svg+xml", headers=headers | {"Cache-Control": "max-age=60"})
+
+    async def the_map(request: Request) -> MapSheet:
+        del request
+        return (await read()).map_sheet()
 
     def join(shell: Shell) -> Pages:
         async def page(request: Request) -> Response:
@@ -131,7 +135,19 @@ def picture_pages(read: Callable[[], Awaitable[Shown]], draw: Draw) -> Callable[
                 busiest=told(shown.pairs, language),
             )
 
-        routes = (*both("/pictures", page), Route("/pictures/{name}.{language}.{paper}.svg", picture, methods=["GET"]))
+        async def tables(request: Request) -> Response:
+            del request
+            shown = await read()
+            listed = [{"name": name, "rows": rows_of(sheet)} for name, sheet in _sheets(shown)]
+            body = {"at": shown.at.isoformat(), "by_nodes": shown.by_nodes, "pictures": listed}
+            return JSONResponse(body, headers={"Cache-Control": "no-cache"})
+
+        routes = (
+            *both("/pictures", page),
+            *map_routes("members", the_map, draw_file),
+            Route("/pictures/{name}.{language}.{paper}.svg", picture, methods=["GET"]),
+            Route("/v1/pictures", tables, methods=["GET"]),
+        )
         return Pages(routes, (Section("/pictures", TITLE),))
 
     return join
@@ -146,11 +162,10 @@ def _sheets(shown: Shown) -> Sequence[tuple[Picture, Sheet]]:
         Row((each.at, Name(translate(WAYS[each.way], "vi"), WAYS[each.way]), each.records)) for each in shown.hours
     )
     pairs = tuple(Row((each.provider, each.consumer, each.records)) for each in shown.pairs)
-    provinces = tuple(Row((each.name, each.code, each.members)) for each in shown.provinces)
     return (
         ("calls", Sheet("su-dung-theo-gio", TITLES["calls"], HOURS, hours, shown.at)),
         ("graph", Sheet("trao-doi-giua-don-vi", TITLES["graph"], PAIRS, pairs, shown.at)),
-        ("map", Sheet("thanh-vien-theo-tinh", TITLES["map"], PROVINCES, provinces, shown.at)),
+        ("map", shown.map_sheet().sheet),
     )
 
 
