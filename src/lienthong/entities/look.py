@@ -108,26 +108,23 @@ def find(store: Store, record: Mapping[str, str | None], weights: Weights | None
     """The entities that ``record`` (fields of FIELDS, all text) may mean, the likeliest first, ten at most."""
     asked = normal(record)
     given = [getattr(asked, name) for name in pairs.KEY_PARTS]
-    ((*keys, named, marked),) = store.all(pairs.keys_of_one(), *given[:-1], asked.marked and list(asked.marked))
+    ((*keys, named, marked),) = store.often(pairs.keys_of_one(), *given[:-1], asked.marked and list(asked.marked))
     asked = replace(asked, accents=marked if asked.marked else None)
     near = _sharing(store, [key for key in keys if key is not None])
     if not near:
         return []
-    bearers = store.one("SELECT bearers FROM bearer WHERE k = ?", named) if asked.bag else None
+    counted = store.often("SELECT bearers FROM bearer WHERE k = ?", named) if asked.bag else []
+    bearers = counted[0][0] if counted else 0
     scale = weights or shipped_weights()
     scored = [
-        (scale.score(pairs.unpack(compared(Normal(*row), asked, bearers or 0))), r)
-        for r, *row in store.all(f"SELECT r, {_COMPARED} FROM norm WHERE r IN ({_listed(near)})")
+        (scale.score(pairs.unpack(compared(Normal(*keys), asked, bearers))), r, source, name)
+        for r, source, name, *keys in store.all(_KEYS_OF.format(_listed(near)))
     ]
-    likeliest = sorted(scored, reverse=True)[: 5 * MOST_FOUND]
-    told = store.all(
-        f"SELECT r, id, source, record FROM entity JOIN norm USING (r) WHERE r IN ({_listed(r for _, r in likeliest)})"
-    )
-    borne = {r: rest for r, *rest in told}
+    likeliest = sorted(scored, reverse=True, key=lambda each: each[:2])[: 5 * MOST_FOUND]
+    entities = dict(store.all(f"SELECT r, id FROM entity WHERE r IN ({_listed(r for _, r, *_ in likeliest)})"))
     best: dict[str, Found] = {}
-    for p, r in likeliest:
-        entity, source, name = borne[r]
-        best.setdefault(entity, Found(entity, source, name, p))
+    for p, r, source, name in likeliest:
+        best.setdefault(entities[r], Found(entities[r], source, name, p))
     return list(best.values())[:MOST_FOUND]
 
 
@@ -147,4 +144,7 @@ def _listed(records: Iterable[int]) -> str:
     return ", ".join(map(str, records))
 
 
-_COMPARED: Final = ", ".join(name for name in Normal.__dataclass_fields__ if name != "marked")
+_KEYS_OF: Final = (
+    f"SELECT r, source, record, {', '.join(name for name in Normal.__dataclass_fields__ if name != 'marked')}"
+    " FROM norm WHERE r IN ({})"
+)

@@ -51,6 +51,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, threads: int = 2) -> None:
+        self._read: dict[str, duckdb.Statement] = {}
         folder.mkdir(parents=True, exist_ok=True)
         fresh = not (folder / STATE).exists()
         config: dict[str, Any] = {"threads": threads, "memory_limit": MEMORY, "preserve_insertion_order": False}
@@ -173,6 +174,12 @@ class Store:
     def all(self, sql: str, *given: object) -> list[Any]:
         """All rows."""
         return self.db.execute(sql, list(given)).fetchall()
+
+    def often(self, sql: str, *given: object) -> list[Any]:
+        """All rows of a statement that is asked again and again: it is read once."""
+        if sql not in self._read:
+            (self._read[sql],) = self.db.extract_statements(sql)
+        return self.db.execute(self._read[sql], list(given)).fetchall()
 
 
 _TOLD: Final = ("name", "y", "m", "d", "number", "card", "phone", "unit", "street", "sex", "accents", "person")
