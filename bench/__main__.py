@@ -1,6 +1,6 @@
 """``make bench``: every measurement in turn, beside its anchor; the output is what docs/benchmarks.md quotes.
 
-python -m bench [nodes records policy bulk addresses matching]
+python -m bench [nodes streams records policy bulk addresses matching]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("nodes", "records", "policy", "bulk", "addresses", "matching")
+SCRIPTS = ("nodes", "streams", "records", "policy", "bulk", "addresses", "matching")
 
 
 def main() -> int:

@@ -50,7 +50,7 @@ def running(stack: str) -> Iterator[Running]:
     """Start the three processes of ``stack``; they end with the block."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
         for name in ("consumer", "provider"):
-            _certificate(Path(folder), name)
+            make_certificate(Path(folder), name)
         ports = {role: _free_port() for role in ("consumer", "provider", "echo")}
         order = json.dumps({"folder": folder, "ports": ports, "stack": stack})
         pids: dict[str, int] = {}
@@ -89,7 +89,8 @@ def _wait_for(port: int) -> None:
                 raise
 
 
-def _certificate(folder: Path, name: str) -> None:
+def make_certificate(folder: Path, name: str) -> None:
+    """A key and a certificate signed by itself, as ``<name>.key`` and ``<name>.crt`` in ``folder``."""
     from cryptography import x509  # only the process that starts the others needs it
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

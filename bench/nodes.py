@@ -59,18 +59,18 @@ def site_of(country: Demo, member: str):
     return next(site for site in country.sites if site.actor.member.id == member)
 
 
-async def add_echo(country: Demo, port: int) -> None:
-    """Publish the echo back end at the ministry and agree with the city about it."""
+async def add_http_service(country: Demo, service: ServiceId, port: int) -> None:
+    """Publish a back end on ``port`` at the ministry and agree with the city about it."""
     provider, home = site_of(country, POPULATION), site_of(country, HAI_PHONG)
     superuser = provider.settings.database or ""
     async with await connect(database_of(superuser, provider.database)) as db:
-        await publish(db, PublishRequest(service=ECHO, source=f"http://127.0.0.1:{port}", title_vi="Echo"))
-        await db.execute("SELECT pg_notify('service', 'echo')")
+        await publish(db, PublishRequest(service=service, source=f"http://127.0.0.1:{port}", title_vi="Bench"))
+        await db.execute("SELECT pg_notify('service', 'bench')")
     now = datetime.now(UTC).replace(microsecond=0)
     terms = Terms(
         provider=POPULATION,
         consumer=HAI_PHONG,
-        target=ECHO,
+        target=service,
         mode="request",
         legal_basis="bench",
         permissions=(
@@ -112,7 +112,7 @@ def bench_calls(country: Demo, clients: list[int], seconds: float, rounds: int) 
     """Interleaved rounds of the limit and of a signed call."""
     home = site_of(country, HAI_PHONG)
     with running("limit") as limit:
-        asyncio.run(add_echo(country, limit.echo_port))
+        asyncio.run(add_http_service(country, ECHO, limit.echo_port))
         ours = request_bytes(
             f"/r1/{ECHO}",
             BODY_BYTES,

@@ -15,9 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lienthong.errors import Problem, Side
 from lienthong.exchange.budget import Budget, Share
@@ -28,6 +27,8 @@ from lienthong.i18n import T
 SPOOL_ABOVE_BYTES: Final = 1024 * 1024
 """Larger bodies are written down, where that is allowed; smaller ones are held."""
 PIECE_BYTES: Final = 512 * 1024
+_SEALED_BYTES: Final = PIECE_BYTES + 16
+"""A piece with its tag; all but the last are full."""
 RETRY_AFTER_S: Final = 30
 
 
@@ -45,11 +46,11 @@ class Spool:
 
     def __init__(self, folder: Path, *, also_sha512: bool = False) -> None:
         """``also_sha512``: compute that digest too, which X-Road's hash of a request is made of."""
-        self._key, self._start = os.urandom(32), os.urandom(16)
-        self._encryptor = Cipher(AES(self._key), CTR(self._start)).encryptor()
+        self._cipher = AESGCM(os.urandom(32))
         self._sha256 = hashlib.sha256()
         self._sha512 = hashlib.sha512() if also_sha512 else None
         self._waiting = bytearray()
+        self._pieces = 0
         self.size_bytes = 0
         """Bytes of the body so far."""
         try:
@@ -74,49 +75,53 @@ class Spool:
         self.size_bytes += len(piece)
         self._waiting += piece
         if len(self._waiting) >= PIECE_BYTES:
-            await self.end()
+            await asyncio.to_thread(self._write, False)
 
     async def end(self) -> None:
-        """Write down what was added.  Raises RequestNotKept."""
-        waiting, self._waiting = self._waiting, bytearray()
-        if waiting:
-            await asyncio.to_thread(self._write, waiting)
+        """Write down what is left of what was added.  Raises RequestNotKept."""
+        if self._waiting:
+            await asyncio.to_thread(self._write, True)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body in pieces.  Raises RequestNotKept before the last one when they are not what was written."""
-        decryptor = Cipher(AES(self._key), CTR(self._start)).decryptor()
-        seen = hashlib.sha256()
-
-        def read(at: int) -> bytes:
-            length = min(PIECE_BYTES, self.size_bytes - at)
-            sealed = os.pread(self._file.fileno(), length, at)
-            piece = decryptor.update(sealed)
-            seen.update(piece)
-            whole = at + length < self.size_bytes or seen.digest() == self._sha256.digest()
-            if len(piece) != length or not whole:
-                raise OSError(None, "changed on the disk")
-            return piece
-
-        for at in range(0, self.size_bytes, PIECE_BYTES):
-            try:
-                yield await asyncio.to_thread(read, at)
-            except OSError as failed:
-                raise _not_kept(failed) from None
+        """The body in pieces.  Raises RequestNotKept in place of one that is not what was written."""
+        for number in range(self._pieces):
+            yield await asyncio.to_thread(self._read, number)
 
     def close(self) -> None:
         """Forget the body."""
         self._file.close()
 
-    def _write(self, waiting: bytearray) -> None:
+    def _write(self, all_of_it: bool) -> None:
+        whole = len(self._waiting) if all_of_it else len(self._waiting) // PIECE_BYTES * PIECE_BYTES
+        waiting = bytes(self._waiting[:whole])
+        del self._waiting[:whole]
         self._sha256.update(waiting)
         if self._sha512 is not None:
             self._sha512.update(waiting)
-        left = memoryview(self._encryptor.update(waiting))
         try:
-            while left:
-                left = left[os.write(self._file.fileno(), left) :]
+            for start in range(0, whole, PIECE_BYTES):
+                left = memoryview(
+                    self._cipher.encrypt(_nonce(self._pieces), waiting[start : start + PIECE_BYTES], None)
+                )
+                self._pieces += 1
+                while left:
+                    left = left[os.write(self._file.fileno(), left) :]
         except OSError as failed:
             raise _not_kept(failed) from None
+
+    def _read(self, number: int) -> bytes:
+        try:
+            sealed = os.pread(self._file.fileno(), _SEALED_BYTES, number * _SEALED_BYTES)
+            return self._cipher.decrypt(_nonce(number), sealed, None)
+        except OSError as failed:
+            raise _not_kept(failed) from None
+        except InvalidTag:
+            raise _not_kept(OSError(None, "changed on the disk")) from None
+
+
+def _nonce(number: int) -> bytes:
+    """Of a piece: the key is used for one body alone, so its number is enough."""
+    return number.to_bytes(12, "big")
 
 
 class Spools:
