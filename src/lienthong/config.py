@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -75,7 +75,8 @@ class IdentityProvider:
 class Lookup:
     """The look-up of one person, firm or parcel across the national databases, for officers with a case in hand.
 
-    It calls as any system does; the token of a system with ``auth = "token"`` lies in ``data/secrets/lookup-token``.
+    It calls as any system does; the token of a system with ``auth = "token"`` lies in
+    ``data/secrets/client-token-<last part of the system's id>``.
     """
 
     system: str
@@ -88,6 +89,24 @@ class Lookup:
     """Service of the enterprise register, looked up by ``enterprise_code`` or ``representative_number``."""
     parcel: str
     """Service of the land register, looked up by ``parcel_id`` or ``owner_code``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A table of this node's member that was copied from another member's, and is compared with it every day."""
+
+    copy: str
+    """The member's own service over the copied table."""
+    source: str
+    """The service it was copied from; an agreement must allow queries of it."""
+    key: str
+    """Column that names a row, of the same name on both sides."""
+    fields: list[str]
+    """Columns that are compared, of the same names on both sides; the agreement shows them unmasked."""
+    system: str
+    """The owner's system in whose name the source is asked: one of ``clients``."""
+    purpose: str
+    """Code of the registered purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,8 @@ class Settings:
     """With whom people sign in, see ``docs/operating.md``; empty: local accounts of staff alone."""
     lookup: Lookup | None = None
     """Which services the page *One person, three registers* calls, see ``docs/operating.md``; absent: no such page."""
+    copies: tuple[Copy, ...] = ()
+    """Tables copied from other members, compared with their sources every day, see ``docs/operating.md``."""
     error_style: Literal["camel", "snake"] = "camel"
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
@@ -189,6 +210,9 @@ class Settings:
     """SVG or PNG file, at most 100 kB, shown beside the name; absent: the program's own."""
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
     """Free labels for the operator; no meaning to the program."""
+
+
+_TABLES: Final = {"clients": Client, "identity_providers": IdentityProvider, "lookup": Lookup, "copies": Copy}
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -241,12 +265,12 @@ def _converted(name: str, value: object, source: Path) -> object:
                 T("{file}: {key} must be of type {type}."), file=str(source), key=name, type="list of texts"
             )
         return tuple(cast("list[str]", value))
-    if name in ("clients", "identity_providers", "lookup"):
-        kind = Client if name == "clients" else IdentityProvider
+    if name in _TABLES:
+        kind = _TABLES[name]
         try:
             if name == "lookup":
-                return Lookup(**cast("dict[str, Any]", value))  # Any: checked by the call
-            return tuple(kind(**entry) for entry in cast("list[dict[str, Any]]", value))  # Any: checked by the call
+                return kind(**cast("dict[str, Any]", value))  # Any, here and below: checked by the call
+            return tuple(kind(**entry) for entry in cast("list[dict[str, Any]]", value))
         except TypeError as wrong:
             raise BadConfiguration(T("{file}: {key} is not understood: {why}"), file=str(source), key=name,
                                    why=str(wrong)) from wrong  # fmt: skip

@@ -20,6 +20,7 @@ EXAMPLES = {
     "/mine/uses/{record_hash}": "/mine/uses/none",
     "/persons/{person}": "/persons/nobody",
     "/work/agreements/{id}/end": "/work/agreements/none/end",
+    "/work/copies/{id:path}": "/work/copies/VN/GOV/G01/none",
     "/work/publish/{draft}": "/work/publish/none",
     "/work/requests/{pid}": "/work/requests/none",
 }

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "share": "Take a shared table: get a Delta Sharing profile under an agreement.",
     "query": "Ask one SQL question over tables of several members.",
     "events": "Follow the changes of another member's table.",
+    "copies": "Compare tables copied from other members with their sources.",
     "address": "Say which commune an address lies in, old or new, in any spelling.",
     "id": "Say what a code is (person, firm, parcel, dossier, unit, telephone, plate) and whether it holds.",
     "link": "Find which records of several tables mean one person, and say why.",

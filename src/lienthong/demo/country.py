@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from lienthong.agreements.models import MaskKind, Obligation, Permission, Prohibition, Terms
 from lienthong.catalog.models import Service, Sharing, Subject, TableSource
-from lienthong.config import Lookup
+from lienthong.config import Copy, Lookup
 from lienthong.demo.places import HOME_PROVINCE
-from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT, Register
+from lienthong.demo.registers import FIRM, PARCEL, PERSON, RESIDENT, UNIT, Register
 from lienthong.directory.models import (
     Block,
     Contact,
@@ -152,6 +152,29 @@ UNITS: Final = Offer(
     lookup=("code", "level", "province_code"),
 )
 
+RESIDENTS: Final = Offer(
+    ServiceId("VN/GOV/H24/motcua/resident"),
+    RESIDENT,
+    "private",
+    "NĐ 118/2025/NĐ-CP" + ILLUSTRATIVE,
+    personal=True,
+    subjects=(
+        Subject("request", "personal_number", "personal_number"),
+        Subject("response", "personal_number", "personal_number"),
+    ),
+    lookup=("personal_number",),
+)
+"""The city's own copy of its residents: nobody else's to use, compared with the source every day."""
+COPIES: Final = (
+    Copy(
+        RESIDENTS.service,
+        CITIZEN.service,
+        "personal_number",
+        ["full_name", "birth_date", "gender", "commune_code", "address"],
+        ONE_STOP_SYSTEM,
+        ONE_STOP,
+    ),
+)
 LOOKUP: Final = Lookup(ONE_STOP_SYSTEM, ONE_STOP, CITIZEN.service, FIRMS.service, PARCELS.service)
 """What an officer of Hải Phòng's one-stop shop may ask about whom a case in hand concerns."""
 
@@ -206,6 +229,7 @@ def actors(day: date) -> tuple[Actor, ...]:
                     default_purpose=STATISTICS,
                 ),
             ),
+            (RESIDENTS,),
         ),
     )
 

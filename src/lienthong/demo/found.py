@@ -16,7 +16,9 @@ from typing import Final
 from lienthong.catalog.publish import find
 from lienthong.catalog.queries import store_service
 from lienthong.config import Client, Settings
+from lienthong.demo.copied import copied_residents
 from lienthong.demo.country import (
+    COPIES,
     DATA_DAY,
     HAI_PHONG,
     LOOKUP,
@@ -29,6 +31,7 @@ from lienthong.demo.country import (
 )
 from lienthong.demo.firms import make_firms
 from lienthong.demo.land import make_parcels
+from lienthong.demo.places import HOME_PROVINCE
 from lienthong.demo.population import make_population
 from lienthong.demo.queries import (
     READER,
@@ -36,12 +39,13 @@ from lienthong.demo.queries import (
     load_firms,
     load_parcels,
     load_people,
+    load_residents,
     load_units,
     make_database,
     open_to_reader,
     table_comment,
 )
-from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT
+from lienthong.demo.registers import FIRM, PARCEL, PERSON, RESIDENT, UNIT
 from lienthong.directory import register
 from lienthong.directory.models import Member, MemberId, MemberKey, Node, NodeId, WitnessPolicy
 from lienthong.directory.queries import member_by_id
@@ -100,6 +104,8 @@ def write_config(site: Site, superuser: str) -> None:
         lines += ["", "[[clients]]", f"system = {_toml(client.system)}"]
         if client.default_purpose:
             lines.append(f"default_purpose = {_toml(client.default_purpose)}")
+    for copy in chosen.copies:
+        lines += ["", "[[copies]]", *(f"{name} = {_toml(value)}" for name, value in asdict(copy).items())]
     if chosen.lookup:
         told = asdict(chosen.lookup)
         lines += ["", "[lookup]", *(f"{name} = {_toml(value)}" for name, value in told.items())]
@@ -173,6 +179,8 @@ async def load_registers(sites: Sequence[Site], superuser: str, persons: int) ->
             match offer.register:
                 case _ if offer.register is PERSON:
                     rows = await load_people(db, people.people)
+                case _ if offer.register is RESIDENT:
+                    rows = await load_residents(db, copied_residents(people.people, province=HOME_PROVINCE, seed=SEED))
                 case _ if offer.register is PARCEL:
                     rows = await load_parcels(db, make_parcels(people, firms, seed=SEED))
                 case _ if offer.register is FIRM:
@@ -278,6 +286,7 @@ def country_sites(
             clients=tuple(Client(system=system.id, default_purpose=system.default_purpose) for system in actor.systems),
             synthetic=actor is not cast[0],
             lookup=LOOKUP if actor.member.id == HAI_PHONG else None,
+            copies=COPIES if actor.member.id == HAI_PHONG else (),
         )
         made.append(Site(actor, settings, folder / "nodes" / f"{actor.node}.toml"))
     return tuple(made)

@@ -14,11 +14,12 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict
 
+from lienthong.demo.copied import Resident
 from lienthong.demo.firms import Firm
 from lienthong.demo.land import Parcel
 from lienthong.demo.places import UnitRow, unit_rows
 from lienthong.demo.population import Person
-from lienthong.demo.registers import FIRM, PARCEL, PERSON, UNIT, Register
+from lienthong.demo.registers import FIRM, PARCEL, PERSON, RESIDENT, UNIT, Register
 from lienthong.storage.uri import with_account
 
 READER: Final = "lienthong_reader"
@@ -31,6 +32,11 @@ Database = AsyncConnection[Any]
 async def load_people(db: Database, people: Iterable[Person]) -> int:
     """Make the table ``person`` anew with ``people``; the number of rows."""
     return await _load(db, PERSON, people)
+
+
+async def load_residents(db: Database, residents: Iterable[Resident]) -> int:
+    """Make the table ``resident`` anew with ``residents``; the number of rows."""
+    return await _load(db, RESIDENT, residents)
 
 
 async def load_parcels(db: Database, parcels: Iterable[Parcel]) -> int:
@@ -48,7 +54,7 @@ async def load_units(db: Database, day: date) -> int:
     return await _load(db, UNIT, unit_rows(day))
 
 
-async def _load(db: Database, register: Register, rows: Iterable[Person | Parcel | Firm | UnitRow]) -> int:
+async def _load(db: Database, register: Register, rows: Iterable[Person | Resident | Parcel | Firm | UnitRow]) -> int:
     await _make_table(db, register)
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in register.columns)
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(register.table), names)

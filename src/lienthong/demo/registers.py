@@ -85,6 +85,21 @@ PERSON: Final = Register(
     synthetic=True,
 )
 
+RESIDENT: Final = Register(
+    "resident",
+    "Cư dân, bản sao tại một cửa (dữ liệu giả lập)",
+    "Residents, copy at the one-stop shop (synthetic)",
+    "personal_number",
+    tuple(
+        column
+        for column in PERSON.columns
+        if column.name
+        in ("personal_number", "full_name", "birth_date", "gender", "commune_code", "address", "synthetic")
+    ),
+    synthetic=True,
+)
+"""What the city once copied of its residents; it has grown old since, see ``demo.copied``."""
+
 PARCEL: Final = Register(
     "parcel",
     "Thửa đất (dữ liệu giả lập)",
@@ -154,4 +169,4 @@ UNIT: Final = Register(
     synthetic=False,
 )
 
-REGISTERS: Final = (PERSON, PARCEL, FIRM, UNIT)
+REGISTERS: Final = (PERSON, RESIDENT, PARCEL, FIRM, UNIT)

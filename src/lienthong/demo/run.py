@@ -47,9 +47,11 @@ from lienthong.demo.uses import CheckReceipt, UseMade, make_uses
 from lienthong.directory.register import add_rule
 from lienthong.errors import Problem, Side
 from lienthong.i18n import Language, T
+from lienthong.node.copies import Copies, client_url
 from lienthong.node.desk import open_desk
 from lienthong.node.supervise import lock_folder
 from lienthong.storage.keyring import Keyring
+from lienthong.storage.pool import open_pool
 from lienthong.storage.server import PostgresServer
 
 PATIENCE_S: Final = 90.0
@@ -128,6 +130,7 @@ class Demo:
             asyncio.run(add_staff(self.sites, superuser, self.folder))
         with progress.step("uses"):
             self.uses = asyncio.run(make_uses(self.sites, self.folder, self.check))
+            asyncio.run(self._compare_copies(superuser))
         self._write_description()
 
     def postgres_pid(self) -> int | None:
@@ -251,6 +254,17 @@ class Demo:
                     await desk.approve(pid, terms.provider)
         for site in self.sites:
             await self._wait_for_rules(site, superuser)
+
+    async def _compare_copies(self, superuser: str) -> None:
+        """The first comparison of the city's copy with its source; later ones are the node's own job."""
+        for site in self.sites:
+            if site.settings.copies:
+                pool = await open_pool(database_of(superuser, site.database), min_size=1, max_size=1)
+                try:
+                    copies = Copies(pool, site.settings.copies, client_url(site.settings))
+                    await copies.compare_due(datetime.now(UTC))
+                finally:
+                    await pool.close()
 
     async def _wait_for_rules(self, site: Site, superuser: str) -> None:
         """Until the rules that the directory lists count at ``site``: the provider follows its own as the others do."""

@@ -46,6 +46,7 @@ from lienthong.exchange.quota import Leases
 from lienthong.exchange.signed import LocalKey
 from lienthong.exchange.spool import Spools
 from lienthong.node.certificates import AHEAD_S, CertificateChoice
+from lienthong.node.corrections import CorrectionDesk
 from lienthong.node.desk import Desk
 from lienthong.node.eventdesk import EventCounter, EventOffice
 from lienthong.node.halves import HalvesDesk
@@ -206,6 +207,7 @@ class Gateway:
             HalvesDesk(local),
             RulesDesk(local),
             NewsDesk(local),
+            CorrectionDesk(local.pool, live.service, live.index.find),
         )
         gate = Gate(live.index.find, local.directory.snapshot, is_open=self._is_open)
         self._leases = Leases(local.pool, gate.quota)

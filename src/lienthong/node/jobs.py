@@ -18,6 +18,7 @@ from lienthong.events.feed import OPERATIONS as EVENT_OPERATIONS
 from lienthong.events.feed import Comparer
 from lienthong.events.rounds import rounds
 from lienthong.node.comparing import compare_halves, tell_national
+from lienthong.node.copies import compare_copies
 from lienthong.node.desk import open_desk
 from lienthong.node.following import follow_directory, publish_versions
 from lienthong.node.jobchecks import watch_health
@@ -61,6 +62,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: carry_again(local),
         lambda: follow_successions(local),
         lambda: compare_halves(local),
+        lambda: compare_copies(local),
         lambda: tell_national(local),
         lambda: watch_health(local),
         lambda: watch_helpers(local),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import aiohttp
@@ -18,6 +19,7 @@ from lienthong.access import queries
 from lienthong.config import Lookup
 from lienthong.directory.models import MemberId, member_of
 from lienthong.identity.models import Actor
+from lienthong.node.copies import client_url, token_of
 from lienthong.node.local import Local
 from lienthong.portal.national import Found, Refusal, Register, Start, Step
 from lienthong.storage.pool import Pool, reading
@@ -26,8 +28,6 @@ log = structlog.get_logger("lienthong.lookup")
 MOST_FIRMS: Final = 5
 """Firms whose land is asked for in one look-up."""
 DEADLINE_S: Final = 65.0
-TOKEN_FILE: Final = "lookup-token"  # noqa: S105 - the name of a file
-_ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 Ask = Callable[[Register, str, str], Awaitable[Step]]
 """Register, field, value -> the call's step."""
@@ -38,14 +38,7 @@ def lookup_desk(local: Local) -> NodeLookup | None:
     wanted, settings = local.settings.lookup, local.settings
     if wanted is None:
         return None
-    host = "127.0.0.1" if settings.client_host in _ANY else settings.client_host
-    token = settings.data / "secrets" / TOKEN_FILE
-    return NodeLookup(
-        wanted,
-        local.pool,
-        f"http://{f'[{host}]' if ':' in host else host}:{settings.client_port}",
-        token.read_text("utf-8").strip() if token.exists() else "",
-    )
+    return NodeLookup(wanted, local.pool, client_url(settings), token_of(local, wanted.system))
 
 
 class NodeLookup:
@@ -139,7 +132,7 @@ async def _of_person(ask: Ask, number: str) -> Found:
         ask("person", "personal_number", number), ask("firm", "representative_number", number), _land(ask, number)
     )
     codes = _values(firms, "enterprise_code")
-    of_firms = await _each(ask, "parcel", "owner_code", codes[:MOST_FIRMS])
+    of_firms = [replace(each, of_firm=True) for each in await _each(ask, "parcel", "owner_code", codes[:MOST_FIRMS])]
     return Found((person, firms, parcels, *of_firms), max(0, len(codes) - MOST_FIRMS))
 
 

@@ -1,5 +1,5 @@
 """What other nodes may send besides uses: descriptions asked for, agreements negotiated, profiles requested,
-halves of uses compared, rules of closed members made anew.
+halves of uses compared, rules of closed members made anew, corrections asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lienthong.exchange.describe import NOTICE as DESCRIBE
 from lienthong.exchange.describe import Describer
 from lienthong.exchange.parts import PeerNotice
+from lienthong.node.corrections import CorrectionDesk
 from lienthong.node.desk import NOTICE as AGREEMENTS
 from lienthong.node.desk import Desk
 from lienthong.node.halves import HalvesDesk
@@ -29,6 +30,7 @@ class Notices:
     halves: HalvesDesk
     rules: RulesDesk
     news: NewsDesk
+    corrections: CorrectionDesk
 
     def handlers(self) -> Mapping[str, PeerNotice]:
         """Path below ``/x1/`` to handler."""
@@ -39,4 +41,5 @@ class Notices:
             **self.halves.handlers(),
             **self.rules.handlers(),
             **self.news.handlers(),
+            **self.corrections.handlers(),
         }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from typing import Final
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from lienthong.access.models import Way
 from lienthong.storage.pool import Connection
@@ -136,6 +139,126 @@ async def uses_about(db: Connection, keyed: bytes, *, record: bytes | None, most
             {"keyed": keyed, "record": record, "most": most},
         )
         return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRow:
+    """The newest comparison of a copy with its source."""
+
+    copy: str
+    source: str
+    at: datetime
+    same: int
+    differing: int
+    only_here: int
+    only_there: int
+    by_field: dict[str, int]
+    agreement: str
+    record: str
+    """Hash of our record of the question, hexadecimal."""
+    refusal: str
+    """Kind of the problem for which it could not be compared; then the counts are those before."""
+
+
+_COMPARED: Final = """
+    INSERT INTO copy_compared (copy, source, at, same, differing, only_here, only_there, by_field, agreement, record)
+    VALUES (%(copy)s, %(source)s, %(at)s, %(same)s, %(differing)s, %(only_here)s, %(only_there)s, %(by_field)s,
+            %(agreement)s, %(record)s)
+    ON CONFLICT (copy, source) DO UPDATE SET at = EXCLUDED.at, same = EXCLUDED.same, differing = EXCLUDED.differing,
+        only_here = EXCLUDED.only_here, only_there = EXCLUDED.only_there, by_field = EXCLUDED.by_field,
+        agreement = EXCLUDED.agreement, record = EXCLUDED.record, refusal = ''
+"""
+
+
+async def keep_comparison(db: Connection, row: CopyRow, differences: Sequence[tuple[str, str, Sequence[str]]]) -> None:
+    """Keep the counts, and the differing rows (key, kind, fields) in place of the last ones.
+
+    What was already asked to be corrected stays so while the row differs in the same fields.
+    """
+    await db.execute(_COMPARED, asdict(row) | {"by_field": Jsonb(row.by_field)})
+    pair = {"copy": row.copy, "source": row.source}
+    await db.execute(
+        """
+        DELETE FROM copy_difference d
+         WHERE copy = %(copy)s AND source = %(source)s
+           AND (key, kind, fields) NOT IN (SELECT key, kind, string_to_array(fields, ',')
+                                             FROM unnest(%(keys)s::text[], %(kinds)s::text[], %(fields)s::text[])
+                                                  AS now (key, kind, fields))
+        """,
+        pair | _columns(differences),
+    )
+    await db.execute(
+        """
+        INSERT INTO copy_difference (copy, source, key, kind, fields)
+        SELECT %(copy)s, %(source)s, key, kind, string_to_array(fields, ',')
+          FROM unnest(%(keys)s::text[], %(kinds)s::text[], %(fields)s::text[]) AS now (key, kind, fields)
+        ON CONFLICT (copy, source, key) DO NOTHING
+        """,
+        pair | _columns(differences),
+    )
+
+
+def _columns(differences: Sequence[tuple[str, str, Sequence[str]]]) -> dict[str, list[str]]:
+    return {
+        "keys": [key for key, _, _ in differences],
+        "kinds": [kind for _, kind, _ in differences],
+        "fields": [",".join(fields) for _, _, fields in differences],
+    }
+
+
+async def keep_refusal(db: Connection, copy: str, source: str, at: datetime, kind: str) -> None:
+    """Note that the copy could not be compared, and why."""
+    await db.execute(
+        """
+        INSERT INTO copy_compared (copy, source, at, refusal) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (copy, source) DO UPDATE SET at = EXCLUDED.at, refusal = EXCLUDED.refusal
+        """,
+        (copy, source, at, kind),
+    )
+
+
+async def copies_compared(db: Connection) -> list[CopyRow]:
+    """The newest comparison of every copy."""
+    async with db.cursor(row_factory=class_row(CopyRow)) as cursor:
+        await cursor.execute(
+            """
+            SELECT copy, source, at, same, differing, only_here, only_there, by_field, agreement, record, refusal
+              FROM copy_compared ORDER BY source, copy
+            """
+        )
+        return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """A row of a copy that is not as the source has it, for the two sides alone."""
+
+    key: str
+    kind: str
+    fields: list[str]
+    case: str
+    """The case at the source that asks for its correction; empty: none yet."""
+
+
+async def differences_of(db: Connection, copy: str, source: str, most: int, after: str = "") -> list[DifferenceRow]:
+    """Rows that differ, by key, from after ``after`` on."""
+    async with db.cursor(row_factory=class_row(DifferenceRow)) as cursor:
+        await cursor.execute(
+            """
+            SELECT key, kind, fields, "case" FROM copy_difference
+             WHERE copy = %s AND source = %s AND key > %s ORDER BY key LIMIT %s
+            """,
+            (copy, source, after, most),
+        )
+        return await cursor.fetchall()
+
+
+async def note_correction(db: Connection, copy: str, source: str, key: str, case: str) -> None:
+    """Remember which case of the source asks for the row's correction."""
+    await db.execute(
+        """UPDATE copy_difference SET "case" = %s WHERE copy = %s AND source = %s AND key = %s""",
+        (case, copy, source, key),
+    )
 
 
 @dataclass(frozen=True, slots=True)

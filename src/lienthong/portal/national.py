@@ -20,6 +20,7 @@ from lienthong.i18n import Language, T, translate
 from lienthong.identity.http import actor_of
 from lienthong.identity.models import Actor, Right
 from lienthong.identity.rights import require
+from lienthong.law.units import Level, unit_on
 from lienthong.linkage.identify import Identified, identify
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.shell import Pages, Section, Shell, both
@@ -73,6 +74,8 @@ ASKED_BY: Final[Mapping[str, str]] = MappingProxyType(
         "parcel_id": T("asked by parcel id"),
     }
 )
+OF_FIRM: Final = T("of a firm found before")
+OWNER_KINDS: Final[Mapping[str, str]] = MappingProxyType({"person": T("Person"), "enterprise": T("Enterprise")})
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "no-agreement": T("No agreement in force covers this register. Ask its holder for one."),
@@ -87,6 +90,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Kinds of refusal an officer can do something about; for others the words of the refusing node stand alone."""
+_LEVELS: Final[Mapping[str, Level]] = MappingProxyType({"commune_code": "commune", "province_code": "province"})
 _FLAG: Final = "synthetic"
 
 
@@ -112,6 +116,8 @@ class Step:
     record: str
     """Hash of the call's record on this node, hexadecimal; empty when nothing was recorded."""
     refusal: Refusal | None = None
+    of_firm: bool = False
+    """Whether the land asked for is that of a firm found on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ def national_pages(desk: LookupDesk | None) -> Callable[[Shell], Pages]:
             return shell.page(
                 request, "national.html", title=translate(TITLE, language), status=200 if form.good else 422,
                 form=form, found=found, ready=desk is not None, registers=REGISTERS, asked_by=ASKED_BY,
-                reasons=REASONS, lines=_lines, flag=_FLAG,
+                reasons=REASONS, of_firm=OF_FIRM, lines=_lines, flag=_FLAG,
             )  # fmt: skip
 
         return Pages(both(ADDRESS, asked, ("GET", "POST")), (Section(ADDRESS, TITLE, Right.LOOK_UP, "work"),))
@@ -200,6 +206,13 @@ def _value(name: str, value: object, language: Language) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return number(value, language)
     text = str(value)
+    if name in _LEVELS:
+        unit = unit_on(text, _LEVELS[name], datetime.now(UTC).astimezone(VIETNAM).date())
+        return f"{text} {unit.full_name}" if unit else text
+    if name == "owner_kind" and text in OWNER_KINDS:
+        return translate(OWNER_KINDS[text], language)
+    if name.endswith("_m2") and language == "vi":
+        return text.replace(".", ",")
     if name.endswith(("_on", "_date")):
         try:
             return day(date.fromisoformat(text), language)

@@ -57,6 +57,7 @@ _SCALAR: Mapping[type[exp.Expr], str] = {
     exp.Right: "right",
     exp.Round: "round",
     exp.Second: "second",
+    exp.SHA2: "sha256",
     exp.Sign: "sign",
     exp.SplitPart: "split_part",
     exp.Sqrt: "sqrt",
