@@ -46,6 +46,27 @@ NO_DATA = {
     "/feedback": "a form",
 }
 """Public page -> why there is nothing to read on it."""
+NO_DEED = {
+    "/addresses": "POST /v1/addresses answers programs, and changes nothing",
+    "/theme": "the colours of one's own browser",
+    "/login/staff": "signing in: a program has a token",
+    "/login/passkey": "signing in",
+    "/login/first/{secret}": "signing in",
+    "/login/with/{provider}": "signing in",
+    "/login/with/{provider}/ended": "the identity provider's door",
+    "/account/passkeys": "a conversation of browser and authenticator (WebAuthn)",
+    "/witness/add-checkpoint": "the door of other nodes' witnesses",
+    "/work/national": "looks one person up for an officer, who is in front of a screen",
+    "/delta/shares/{share}/schemas/{schema}/tables/{table}/query": "the door of Delta Sharing's own clients",
+    "/work/publish": "a wizard with files: lienthong publish does it by command",
+    "/work/publish/{draft}": "a wizard with files: lienthong publish does it by command",
+}
+"""Route that takes a form -> why no deed does the same."""
+ALIKE = "|".join(
+    ("[.](csv|xlsx)$", "/v1/(live|nodes|visits|coverage|directory/versions)$", "/v1/cases/(pause|resume|extend)$",
+     "/v1/persons/(link|close)$")
+)  # fmt: skip
+"""Tables like /v1/members and /v1/legal; deeds that take what another takes."""
 
 
 @dataclass
@@ -108,10 +129,10 @@ async def test_every_route_of_the_api_stands_in_its_description(told: Told) -> N
 async def test_schemathesis_finds_no_server_error_and_nothing_that_is_not_written_down(
     told: Told, tmp_path: Path
 ) -> None:
-    # What no door knows (TRACE) is refused with 501, as RFC 9110 says; downloads are the tables once more.
+    # What no door knows (TRACE) is refused with 501, as RFC 9110 says.
     (tmp_path / "schemathesis.toml").write_text("[phases.coverage]\nunexpected-methods = []\n", "ascii")
     given = ["run", f"{told.portal.url}/openapi.json?lang=en", "--url", told.portal.url, "--checks", ",".join(CHECKS),
-             "--exclude-path-regex", "[.](csv|xlsx)$", "--phases", "coverage",
+             "--exclude-path-regex", ALIKE, "--phases", "coverage",
              "--generation-deterministic", "-w", "2", "-H", f"Authorization:Bearer {told.token}", "--no-color",
              "--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure"]  # fmt: skip
     running = await asyncio.create_subprocess_exec(
@@ -142,6 +163,26 @@ async def test_every_public_page_with_data_has_a_twin_for_programs(told: Told) -
     without = {path for path in public if TWINS.get(path, f"/v1{path}").replace(":path", "") not in paths}
 
     assert without == set(NO_DATA)
+
+
+async def test_every_button_of_a_page_has_a_deed(told: Told) -> None:
+    """What a form does, a program can do: or it is said why not."""
+    forms = {
+        route.path
+        for route in told.portal.app.routes
+        if isinstance(route, Route) and "POST" in (route.methods or ()) and not route.path.startswith(("/v1/", "/en/"))
+    }
+
+    done = {form for deed in told.portal.deeds for form in deed.forms}
+
+    assert forms - done - set(NO_DEED) == set()
+    assert (done | set(NO_DEED)) - forms == set()  # no line is left over
+    names = {f"/v1/{deed.name}" for deed in told.portal.deeds}
+    by_screen = {f"/v1/{deed.name}" for deed in told.portal.deeds if deed.by_screen_alone}
+    written = {path: each["post"] for path, each in told.description["paths"].items() if path in names}
+    assert set(written) == names
+    assert {path for path, each in written.items() if {"token": []} not in each["security"]} == by_screen
+    assert {"/v1/approvals/approve", "/v1/tokens/make", "/v1/persons/add"} <= by_screen
 
 
 async def test_a_table_names_its_next_page(told: Told) -> None:

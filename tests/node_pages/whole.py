@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from lienthong.catalog.publish import PublishRequest
 from lienthong.catalog.publish import publish as publish_service
@@ -16,6 +18,8 @@ from lienthong.exchange.listen import serve_app
 from lienthong.node.jobs import ALL_OPERATIONS
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.web import PublicWeb
+from lienthong.portal.deeds import Deed
+from lienthong.portal.doing import deed_at
 from lienthong.tables.sandbox import Keeper
 from tests.node_pages.country import Site
 from tests.use.nodes import free_port
@@ -27,6 +31,12 @@ class Portal:
 
     url: str
     app: Starlette
+
+    @property
+    def deeds(self) -> tuple[Deed[Any], ...]:
+        """Everything that can be done here."""
+        found = [deed_at(route) for route in self.app.routes if isinstance(route, Route)]
+        return tuple(deed for deed in found if deed)
 
 
 @contextlib.asynccontextmanager

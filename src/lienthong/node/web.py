@@ -20,8 +20,6 @@ from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.agreeing import NodeAgreementDesk
-from lienthong.node.copies import copies_of
-from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.deeds import deed_routes
 from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
 from lienthong.node.inboxes import offers_of
@@ -45,7 +43,6 @@ from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
 from lienthong.portal.cases import case_pages
 from lienthong.portal.coming import directory_pages
-from lienthong.portal.copies import copy_deeds, copy_pages
 from lienthong.portal.coverage import coverage_pages
 from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
@@ -113,7 +110,6 @@ class PublicWeb:
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         agreements = NodeAgreementDesk(local, self._pages)
-        copies = NodeCopyDesk(local, copies_of(local), self._pages)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory),
@@ -137,7 +133,6 @@ class PublicWeb:
             mine_pages(local.pool, self._own_uses),
             identity_pages(self._entrance),
             national_pages(lookup_desk(local)),
-            copy_pages(copies),
             agreeing_pages(agreements),
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
@@ -157,7 +152,7 @@ class PublicWeb:
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
-                *deed_routes(local, shell, agreements, lambda: self.app.routes, copy_deeds(copies, COPY_PROBLEMS)),
+                *deed_routes(local, shell, agreements, self._entrance, lambda: self.app.routes),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )

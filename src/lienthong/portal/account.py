@@ -16,8 +16,8 @@ from lienthong.identity.audit import put_down
 from lienthong.identity.entrance import Entrance
 from lienthong.identity.http import actor_of
 from lienthong.identity.models import Actor, Person
-from lienthong.identity.passwords import check_new, encoded, matches
-from lienthong.identity.persons import person_of, set_password
+from lienthong.identity.ownpassword import WrongPassword, change_own_password
+from lienthong.identity.persons import person_of
 from lienthong.identity.rights import LoginNeeded
 from lienthong.identity.sessions import keep
 from lienthong.identity.sessions.queries import end_sessions_of, tokens_of
@@ -66,22 +66,15 @@ class AccountDesk:
         actor = self._self(request)
         form = await read_form(request, self._shell)
         old, new = form.secret("old_password"), form.secret("new_password")
-        async with reading(self._entrance.pool) as db:
-            person = await self._person(db, actor)
-            kept = await queries.password_of(db, person.id)
         if form.good:
-            if not await matches(old, kept):
-                form.fault("old_password", T("This is not your password."))
-            else:
-                try:
-                    check_new(new, own_words=(person.name, person.login or ""))
-                except Problem as weak:
-                    form.fault("new_password", weak.message, **weak.facts)
+            try:
+                await change_own_password(self._entrance, actor, old, new)
+            except WrongPassword as wrong:
+                form.fault("old_password", wrong.message)
+            except Problem as weak:
+                form.fault("new_password", weak.message, **weak.facts)
         if not form.good:
             return await self._page(request, form, 422)
-        hashed = await encoded(new)
-        async with reading(self._entrance.pool) as db:
-            await set_password(db, person, hashed, self._entrance.now(), keep=actor.session or "")
         return self._again(request)
 
     async def add_passkey(self, request: Request) -> Response:

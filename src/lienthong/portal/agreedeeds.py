@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from lienthong.agreements.answer import RefusalIncomplete
 from lienthong.agreements.ending import NoticeBackdated
 from lienthong.agreements.parties import NotAParty, UnknownNegotiation
 from lienthong.agreements.states import NegotiationState
 from lienthong.i18n import T
+from lienthong.identity.http import actor_of
 from lienthong.identity.models import Actor, Right
 from lienthong.identity.rights import NotAllowed, require
 from lienthong.portal.agreeing import MOST_DAYS_AHEAD, AgreementDesk, Asked, RequestNotHere
@@ -93,3 +99,43 @@ def agreement_deeds(desk: AgreementDesk) -> tuple[Deed[Any], ...]:
              gives={"agreement": "Its id.", "ends_at": "The first moment without it."},
              forms=("/work/agreements/{id}/end",)),
     )  # fmt: skip
+
+
+def agreement_reads(desk: AgreementDesk) -> list[BaseRoute]:
+    """``GET /v1/requests``, ``/v1/requests/{pid}`` and ``/v1/own/agreements``: for those who may see agreements."""
+
+    async def requests(request: Request) -> Response:
+        found = await desk.requests(str(_sees(request).member))
+        return _answer({"requests": [_line(each) for each in found]})
+
+    async def one(request: Request) -> Response:
+        asked = await desk.asked(str(_sees(request).member), str(request.path_params["pid"]))
+        if asked is None:
+            raise RequestNotHere(
+                T("No such request waits for your agency."), mend=T("It may have been answered; see the list.")
+            )
+        terms = {"legal_basis": asked.legal_basis, "permissions": [asdict(each) for each in asked.permissions]}
+        return _answer(_line(asked) | terms)
+
+    async def agreements(request: Request) -> Response:
+        found = await desk.agreements(str(_sees(request).member))
+        return _answer({"agreements": [asdict(each) for each in found]})
+
+    doors = {"/v1/requests": requests, "/v1/requests/{pid}": one, "/v1/own/agreements": agreements}
+    return [Route(path, door, methods=["GET"]) for path, door in doors.items()]
+
+
+def _sees(request: Request) -> Actor:
+    actor = actor_of(request)
+    return require(actor, Right.SEE_AGREEMENTS, actor.member)
+
+
+def _line(asked: Asked) -> dict[str, object]:
+    left = ("permissions", "legal_basis")
+    return {name: told for name, told in asdict(asked).items() if name not in left}
+
+
+def _answer(body: object) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    content = orjson.dumps(body, option=orjson.OPT_UTC_Z, default=str)
+    return Response(content, 200, headers, "application/json")

@@ -21,7 +21,7 @@ from lienthong.errors import Problem
 from lienthong.i18n import Language, T, translate
 from lienthong.identity.rights import LoginNeeded, NotAllowed
 from lienthong.portal.deeds import Deed, schema_of
-from lienthong.portal.doing import DOOR, ChangedMeanwhile, NotByToken, VersionNeeded
+from lienthong.portal.doing import DOOR, ChangedMeanwhile, NotByToken, VersionNeeded, deed_at
 from lienthong.portal.reads import READS, TEXT, Read, Schema
 from lienthong.web import page_language
 
@@ -63,12 +63,12 @@ LIMITS: Final = {
 }
 
 
-def description_routes(deeds: Sequence[Deed[Any]], routes: Callable[[], Iterable[BaseRoute]]) -> list[BaseRoute]:
+def description_routes(routes: Callable[[], Iterable[BaseRoute]]) -> list[BaseRoute]:
     """``GET /openapi.json``; ``routes`` gives those of the finished application."""
 
     @cache
     def written(language: Language) -> bytes:
-        return orjson.dumps(describe(deeds, routes(), language))
+        return orjson.dumps(describe(routes(), language))
 
     async def told(request: Request) -> Response:
         return Response(written(page_language(request)), media_type="application/json")
@@ -76,16 +76,15 @@ def description_routes(deeds: Sequence[Deed[Any]], routes: Callable[[], Iterable
     return [Route(PATH, told, methods=["GET"])]
 
 
-def describe(deeds: Sequence[Deed[Any]], routes: Iterable[BaseRoute], language: Language) -> dict[str, Any]:
+def describe(routes: Iterable[BaseRoute], language: Language) -> dict[str, Any]:
     """The description as JSON values."""
-    by_path = {f"{ROOT}{deed.name}": deed for deed in deeds}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if not isinstance(route, Route) or not route.path.startswith(ROOT):
             continue
         path = _PARAM.sub(r"{\1}", route.path)
         for method in sorted((route.methods or set()) - {"HEAD"}):
-            deed = by_path.get(route.path) if method == "POST" else None
+            deed = deed_at(route)
             operation = _deed(deed, language) if deed else _route(route, method, language)
             paths.setdefault(path, {})[method.lower()] = operation
     return {

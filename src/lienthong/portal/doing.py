@@ -141,6 +141,24 @@ class Pace:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The route of one deed."""
+
+    deed: Deed[Any]
+    doing: Doing
+
+    async def answer(self, request: Request) -> Response:
+        """``POST /v1/<name>``."""
+        return await self.doing.answer(self.deed, request)
+
+
+def deed_at(route: Route) -> Deed[Any] | None:
+    """The deed that ``route`` is the door of."""
+    door = getattr(route.endpoint, "__self__", None)
+    return door.deed if isinstance(door, Door) else None
+
+
 class Doing:
     """The routes of all deeds of a node."""
 
@@ -160,7 +178,7 @@ class Doing:
     def routes(self) -> list[BaseRoute]:
         """``POST /v1/<name>`` of each deed, and ``GET /v1/session``."""
         return [
-            *(Route(f"/v1/{deed.name}", self._door(deed), methods=["POST"]) for deed in self.deeds),
+            *(Route(f"/v1/{deed.name}", Door(deed, self).answer, methods=["POST"]) for deed in self.deeds),
             Route("/v1/session", self._session, methods=["GET"]),
         ]
 
@@ -170,21 +188,19 @@ class Doing:
             raise LoginNeeded(T("This needs somebody who is signed in."), mend=T("Sign in and try again."))
         return JSONResponse({"form_token": self._shell.token(request)}, headers={"Cache-Control": "no-store"})
 
-    def _door(self, deed: Deed[Any]) -> Callable[[Request], Any]:
-        async def door(request: Request) -> Response:
-            headers: dict[str, str] = {"Cache-Control": "no-store"}
-            try:
-                return await self._answer(deed, request, headers)
-            except Problem as problem:
-                refused = problem_response(problem, request)
-                if isinstance(problem, LoginNeeded):
-                    headers["WWW-Authenticate"] = 'Bearer realm="lienthong"'
-                if isinstance(problem, TooManyDeeds):
-                    headers |= self._pace.headers(0, int(cast("int", problem.facts["retry_after_s"])))
-                refused.headers.update(headers)
-                return refused
-
-        return door
+    async def answer(self, deed: Deed[Any], request: Request) -> Response:
+        """Do ``deed`` as ``request`` asks; what is refused is told as problem details."""
+        headers: dict[str, str] = {"Cache-Control": "no-store"}
+        try:
+            return await self._answer(deed, request, headers)
+        except Problem as problem:
+            refused = problem_response(problem, request)
+            if isinstance(problem, LoginNeeded):
+                headers["WWW-Authenticate"] = 'Bearer realm="lienthong"'
+            if isinstance(problem, TooManyDeeds):
+                headers |= self._pace.headers(0, int(cast("int", problem.facts["retry_after_s"])))
+            refused.headers.update(headers)
+            return refused
 
     async def _answer(self, deed: Deed[Any], request: Request, headers: dict[str, str]) -> Response:
         actor = actor_of(request)
@@ -200,6 +216,8 @@ class Doing:
             if kept is not None:
                 return _told(kept, headers | {"Idempotency-Replayed": "true"})
         try:
+            if deed.place:
+                deed.place(place)
             facts = await deed.do(actor, wish)
         except Exception as failed:  # whatever it was: the key is free again, then it is somebody else's to answer
             await self._free(once)
