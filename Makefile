@@ -60,8 +60,11 @@ lint-form:
 lint-layers:
 	$(BIN)/lint-imports --no-logo
 # What is of lesser severity is ruff's (rules S): there each exception has its reason on its line.
+# Our own rules (tools/scan/rules.yml) are semgrep's; nothing is fetched, nothing is told to anybody.
 lint-scan: $(CLIENTS)/installed
 	$(CLIENTS)/bin/bandit -q -r src --severity-level high
+	PATH=$(CLIENTS)/bin:$$PATH semgrep scan --metrics=off --disable-version-check --no-git-ignore --quiet --error \
+	  --config tools/scan/rules.yml src
 
 bench: $(VENV)/installed-test clients
 	@for each in $(BENCHES); do echo "## $$each"; $(BIN)/python bench/$$each.py $(ARGS) || exit 1; done
@@ -73,16 +76,11 @@ drill: setup
 	$(BIN)/python tools/drill.py docs/drill.md
 
 # Many more of the bytes and of the steps that `make test` tries for seconds, and bytes guided by coverage for a minute a
-# parser; takes half an hour.
+# parser (.ci/run does the latter beside the tests); takes half an hour.
 fuzz: $(VENV)/installed-test $(CLIENTS)/installed
 	LIENTHONG_FUZZ=20000 $(BIN)/python -m pytest tests/faults/test_bytes.py -p no:randomly --timeout 3600 $(PYTEST_ARGS)
 	LIENTHONG_RULES=200 $(BIN)/python -m pytest tests/faults/test_model.py -p no:randomly --timeout 3600 $(PYTEST_ARGS)
 	PYTHONPATH=src $(BIN)/python tools/fuzz.py 60
-
-# Our own rules over our own source (tools/scan/rules.yml); nothing is fetched, nothing is told to anybody.
-scan: $(CLIENTS)/installed
-	PATH=$(CLIENTS)/bin:$$PATH semgrep scan --metrics=off --disable-version-check --no-git-ignore --quiet --error \
-	  --config tools/scan/rules.yml src
 
 # Every package that runs and tests, with version and licence (CycloneDX).
 sbom: $(VENV)/installed-test

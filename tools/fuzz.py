@@ -34,7 +34,7 @@ def fuzz_one(name: str, seconds: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="lt-atheris-") as corpus:
         (Path(corpus) / "valid").write_bytes(valid)
-        options = [f"-max_total_time={seconds}", "-max_len=4096", "-rss_limit_mb=2048", "-timeout=20", "-verbosity=0"]
+        options = [f"-max_total_time={seconds}", "-max_len=4096", "-rss_limit_mb=2048", "-timeout=120", "-verbosity=0"]
         atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={ROOT}/fuzz-", corpus], read)
         atheris.Fuzz()
 
