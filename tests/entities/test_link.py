@@ -167,7 +167,10 @@ def test_two_entities_that_a_new_record_shows_to_be_one_are_merged_on_record_and
         [change] = changes(store)
         assert {change.id, change.other} == set(first.values())
 
-        undo(store, change.number, "Bình")
+        assert not undo(store, change.number, "Bình")
+        assert not undo(store, change.number, "Bình"), "one person twice is one person"
+        assert len(groups(store)) == 1
+        assert undo(store, change.number, "An")
 
         assert {name: entity for name, entity in ids(store).items() if name in first} == first
         with pytest.raises(MatchingRefused, match="no change"):

@@ -10,10 +10,12 @@ from typer.core import TyperGroup
 
 from lienthong.cli.terminal import language, note, say, show_json
 from lienthong.entities.deciding import decide, undo
-from lienthong.entities.files import reason_in_words, write_results
+from lienthong.entities.files import write_results
 from lienthong.entities.link import Report, match
-from lienthong.entities.look import Change, changes, why
+from lienthong.entities.look import changes, why
+from lienthong.entities.models import Change
 from lienthong.entities.store import STATE, Store
+from lienthong.entities.words import reason_in_words
 from lienthong.i18n import T, translate
 from lienthong.linkage.matching.columns import Matching, MatchingRefused, read_matching
 
@@ -101,10 +103,13 @@ def judge(
 def undo_change(
     number: int, who: Annotated[str, typer.Option("--by", help="Who undoes it.")], out: Folder = HERE
 ) -> None:
-    """Undo a merge or a split of the journal."""
+    """Undo a merge or a split of the journal; it is done when a second person wants it too."""
     with _opened(out) as store:
-        undo(store, number, who)
-    say(T("Change {number} is undone."), number=number)
+        done = undo(store, number, who)
+    if done:
+        say(T("Change {number} is undone."), number=number)
+    else:
+        say(T("Kept: it counts when another person says the same."))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lienthong.entities.look import number_of
+from lienthong.entities.look import two_records
 from lienthong.entities.store import Store
 from lienthong.i18n import T
 from lienthong.linkage.matching.columns import MatchingRefused
@@ -19,11 +19,13 @@ def decide(store: Store, first: str, second: str, *, same: bool, who: str) -> bo
     Two persons who say the same merge the entities or split the second record off; until then nothing changes.  A
     person who says otherwise than before is heard with the last word.  Raises MatchingRefused for names nobody bears.
     """
+    return decide_pair(store, *two_records(store, first, second), same=same, who=who)
+
+
+def decide_pair(store: Store, a: int, b: int, *, same: bool, who: str) -> bool:
+    """As ``decide``, of records ``a`` and ``b`` (a < b) by their numbers."""
     if not who.strip():
         raise MatchingRefused(T("Say who decides."))
-    a, b = sorted((number_of(store, first), number_of(store, second)))
-    if a == b:
-        raise MatchingRefused(T("That is one and the same record."))
     with store.change():
         store.run("DELETE FROM decision WHERE a = ? AND b = ? AND who = ?", a, b, who)
         store.run("INSERT INTO decision VALUES (?, ?, ?, ?, ?)", a, b, same, who, _now())
@@ -36,11 +38,15 @@ def decide(store: Store, first: str, second: str, *, same: bool, who: str) -> bo
         return _merge(store, a, b, names) if same else _split(store, a, b, names)
 
 
-def undo(store: Store, number: int, who: str) -> None:
-    """Take back change ``number`` of the journal: its records return to the entity they were in.
+def undo(store: Store, number: int, who: str) -> bool:
+    """Note that ``who`` wants change ``number`` of the journal taken back; True when it was.
+
+    When two persons want it, its records return to the entity they were in.
 
     Raises MatchingRefused for a change that is not there, was undone already, or whose entity has changed since.
     """
+    if not who.strip():
+        raise MatchingRefused(T("Say who decides."))
     with store.change():
         rows = store.all("SELECT kind, id, other, records, undone FROM journal WHERE number = ?", number)
         if not rows or rows[0][4]:
@@ -53,9 +59,16 @@ def undo(store: Store, number: int, who: str) -> None:
                 T("The records of change {number} have moved on since."),
                 mend=T("Undo the later changes first: lienthong link journal."), number=number,
             )  # fmt: skip
+        store.run("DELETE FROM undoing WHERE number = ? AND who = ?", number, who)
+        store.run("INSERT INTO undoing VALUES (?, ?, ?)", number, who, _now())
+        wanting = [each for (each,) in store.all("SELECT who FROM undoing WHERE number = ? ORDER BY moment", number)]
+        if len(wanting) < NEEDED:
+            return False
         store.run("UPDATE entity SET id = ? WHERE id = ? AND r IN (SELECT unnest(?))", home, held, records)
         store.run("UPDATE journal SET undone = true WHERE number = ?", number)
-        _note(store, "undo", home, held, records, who)
+        store.run("DELETE FROM undoing WHERE number = ?", number)
+        _note(store, "undo", home, held, records, ", ".join(wanting))
+        return True
 
 
 def _merge(store: Store, a: int, b: int, who: str) -> bool:

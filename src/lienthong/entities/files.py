@@ -9,22 +9,12 @@ from typing import Final
 
 from lienthong.entities.link import Report
 from lienthong.entities.store import Store
-from lienthong.i18n import Language, T, translate
+from lienthong.entities.words import reason_in_words
+from lienthong.i18n import Language
 from lienthong.linkage.matching.pairs import unpack
 from lienthong.linkage.matching.weights import Weights, shipped_weights
 
 MOST_REASONS: Final = 4
-FIELD_WORDS: Final = {
-    "name": T("name"), "birth": T("birth"), "number": T("number"), "phone": T("telephone"), "place": T("place"),
-    "sex": T("gender"), "accents": T("diacritics"),
-}  # fmt: skip
-LEVEL_WORDS: Final = {
-    "unknown": T("unknown"), "other": T("other"), "family only": T("only the family name alike"),
-    "given only": T("only the given name alike"), "given and family": T("given and family name alike"),
-    "nearly": T("nearly the same"), "common": T("the same, a common one"), "usual": T("the same"),
-    "rare": T("the same, a rare one"), "year": T("only the year alike"), "year alone": T("the same year, no day"),
-    "same": T("the same"), "commune": T("the same commune"), "home": T("the same home"),
-}  # fmt: skip
 
 
 def write_results(store: Store, folder: Path, report: Report, language: Language) -> None:
@@ -51,8 +41,3 @@ def in_words(code: int, weights: Weights, language: Language) -> str:
     """What spoke for and against, what says most first."""
     said = weights.reasons(unpack(code))[:MOST_REASONS]
     return "; ".join(reason_in_words(field, level, weight, language) for field, level, weight in said)
-
-
-def reason_in_words(field: str, level: str, weight: float, language: Language) -> str:
-    """``name: the same, a rare one (+5.4)``."""
-    return f"{translate(FIELD_WORDS[field], language)}: {translate(LEVEL_WORDS[level], language)} ({weight:+.1f})"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
 
+from lienthong.entities.models import Change, Found, Why
 from lienthong.entities.store import Store
 from lienthong.i18n import T
 from lienthong.linkage.matching import pairs
@@ -20,43 +20,6 @@ from lienthong.linkage.matching.weights import Weights, shipped_weights
 MOST_FOUND: Final = 10
 MOST_NEAR: Final = 1_000
 """Records compared in one look-up at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A line of the journal: entity ``other`` came into ``id`` (merge), or records left it for ``other`` (split)."""
-
-    number: int
-    moment: datetime
-    kind: str
-    id: str
-    other: str
-    who: str
-    undone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Why two records are held for one person or not: ``reasons`` as field, level, weight; the greatest weight first.
-
-    ``shared`` names the blocks they share; without one they were never compared.
-    """
-
-    entities: tuple[str, str]
-    probability: float
-    reasons: tuple[tuple[str, str, float], ...]
-    shared: tuple[str, ...]
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An entity that a record may mean, by its likeliest record."""
-
-    id: str
-    source: str | None
-    record: str
-    probability: float
 
 
 def number_of(store: Store, name: str) -> int:
@@ -76,9 +39,19 @@ def number_of(store: Store, name: str) -> int:
 
 def why(store: Store, first: str, second: str, weights: Weights | None = None) -> Why:
     """Why the records named are one person or two.  Raises MatchingRefused for a name nobody bears."""
+    return why_of(store, *two_records(store, first, second), weights)
+
+
+def two_records(store: Store, first: str, second: str) -> tuple[int, int]:
+    """The numbers of two records named, in their order.  Raises MatchingRefused."""
     a, b = sorted((number_of(store, first), number_of(store, second)))
     if a == b:
         raise MatchingRefused(T("That is one and the same record."))
+    return a, b
+
+
+def why_of(store: Store, a: int, b: int, weights: Weights | None = None) -> Why:
+    """Why records ``a`` and ``b`` (a < b) are one person or two."""
     store.keep("pair", {"a": pa.int32(), "b": pa.int32()}, [(a, b)])
     store.table("fresh", f"SELECT * FROM norm WHERE r IN ({a}, {b})")
     store.table("named", pairs.frequencies())
@@ -124,7 +97,7 @@ def find(store: Store, record: Mapping[str, str | None], weights: Weights | None
     entities = dict(store.all(f"SELECT r, id FROM entity WHERE r IN ({_listed(r for _, r, *_ in likeliest)})"))
     best: dict[str, Found] = {}
     for p, r, source, name in likeliest:
-        best.setdefault(entities[r], Found(entities[r], source, name, p))
+        best.setdefault(entities[r], Found(entities[r], source, name, p, r))
     return list(best.values())[:MOST_FOUND]
 
 

@@ -1,9 +1,10 @@
 """Records, the entities they belong to and how that came about: one DuckDB file, whole after each change.
 
-Tables: ``norm`` (records with their keys, numbered by ``r``), ``keyed`` (the blocks each is in, ordered by key so that
-one record is looked up quickly), ``entity`` (r, id), ``grey`` (pairs for people to look at), ``decision`` (what people
-said of a pair), ``journal`` (every merge and split, so that it can be undone), ``bearer`` (how many records
-bear a name).  Records and entities have an index by ``r``, so that one record is looked up in milliseconds.
+Tables: ``norm`` (records with their keys, numbered by ``r``), ``told`` (as they came, for people to look at), ``keyed``
+(the blocks each is in, ordered by key so that one record is looked up quickly), ``entity`` (r, id), ``grey`` (pairs for
+people to look at), ``decision`` (what people said of a pair), ``journal`` (every merge and split, so that it can be
+undone), ``undoing`` (changes that one person wants undone), ``bearer`` (how many records bear a name).  Records and
+entities have an index by ``r``, so that one record is looked up in milliseconds.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any, Final, Self
 import duckdb
 import pyarrow as pa
 
+from lienthong.entities.models import SHOWN
 from lienthong.i18n import T
 from lienthong.linkage.matching import pairs
 from lienthong.linkage.matching.columns import FIELDS, Matching, MatchingRefused
-from lienthong.linkage.matching.normal import normalised
+from lienthong.linkage.matching.normal import known, normalised
 
 MEMORY: Final = "1500MB"
 STATE: Final = "state.duckdb"
@@ -38,6 +40,8 @@ _TABLES: Final = (
 _ADDED: Final = (
     "CREATE TABLE IF NOT EXISTS bearer AS SELECT hash(bag) AS k, CAST(count(*) AS INTEGER) AS bearers FROM norm"
     " WHERE bag IS NOT NULL GROUP BY bag ORDER BY k",
+    f"CREATE TABLE IF NOT EXISTS told (r INTEGER, {', '.join(f'{name} VARCHAR' for name in SHOWN)})",
+    "CREATE TABLE IF NOT EXISTS undoing (number INTEGER, who VARCHAR, moment TIMESTAMP)",
     "CREATE INDEX IF NOT EXISTS norm_r ON norm (r)",
     "CREATE INDEX IF NOT EXISTS entity_r ON entity (r)",
 )
@@ -50,11 +54,11 @@ class Store:
     Nothing but the files named to ``load`` is read; nothing leaves the process.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 2) -> None:
+    def __init__(self, folder: Path, *, threads: int = 2, memory: str = MEMORY) -> None:
         self._read: dict[str, duckdb.Statement] = {}
         folder.mkdir(parents=True, exist_ok=True)
         fresh = not (folder / STATE).exists()
-        config: dict[str, Any] = {"threads": threads, "memory_limit": MEMORY, "preserve_insertion_order": False}
+        config: dict[str, Any] = {"threads": threads, "memory_limit": memory, "preserve_insertion_order": False}
         try:
             self.db = duckdb.connect(str(folder / STATE), config=config)
         except duckdb.Error as failed:
@@ -110,7 +114,6 @@ class Store:
         first = int(self.one("SELECT coalesce(max(r), -1) + 1 FROM norm"))
         self.table("gone", "SELECT bag FROM norm WHERE false")
         self.table("fresh", normalised(job.columns, "source", first))
-        self.run("DROP TABLE source")
         twice = self.one(
             "SELECT count(*) FROM (SELECT 1 FROM fresh GROUP BY source, record HAVING count(*) > 1 OR record IS NULL)"
         )
@@ -122,6 +125,8 @@ class Store:
         if first:
             self._leave_known()
         self.run("INSERT INTO norm SELECT * FROM fresh")
+        self._keep_told(job)
+        self.run("DROP TABLE source")
         self.table("coming", pairs.keys("fresh"))
         self.run("INSERT INTO keyed SELECT * FROM coming ORDER BY k")
         return first
@@ -132,10 +137,22 @@ class Store:
         self.table("known", f"SELECT f.r AS fresh, n.r AS old, {alike} AS alike FROM fresh f JOIN norm n ON {same}")
         self.run("DELETE FROM fresh WHERE r IN (SELECT fresh FROM known WHERE alike)")
         self.run("INSERT INTO gone SELECT bag FROM norm WHERE r IN (SELECT old FROM known WHERE NOT alike)")
-        for name in ("norm", "keyed", "entity"):
+        for name in ("norm", "keyed", "entity", "told"):
             self.run(f"DELETE FROM {name} WHERE r IN (SELECT old FROM known WHERE NOT alike)")
         self.run("DELETE FROM grey WHERE a IN (SELECT old FROM known WHERE NOT alike)")
         self.run("DELETE FROM grey WHERE b IN (SELECT old FROM known WHERE NOT alike)")
+
+    def _keep_told(self, job: Matching) -> None:
+        """Records as they came, for people who review; a record alike but for what is compared keeps its old text."""
+        picked = ", ".join(
+            f"{known(job.columns[name]) if name in job.columns else 'CAST(NULL AS VARCHAR)'} AS came_{name}"
+            for name in ("record", "source", *SHOWN)
+        )
+        self.run(
+            f"INSERT INTO told SELECT f.r, {', '.join(f'came_{name}' for name in SHOWN)}"
+            f" FROM (SELECT {picked} FROM source) JOIN fresh f"
+            " ON f.record = came_record AND f.source IS NOT DISTINCT FROM came_source"
+        )
 
     def compare(self, job: Matching, first: int) -> None:
         """Make ``seen``: every pair of a new record with a record that shares a block, and its pattern."""

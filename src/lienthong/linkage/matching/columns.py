@@ -26,6 +26,15 @@ class MatchingRefused(Problem):
     title: ClassVar[str] = T("The records can not be matched")
 
 
+class MatchingUnknown(Problem):
+    """A record or pair that is asked for is not in the state."""
+
+    kind: ClassVar[str] = "matching-unknown"
+    status: ClassVar[int] = 404
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("There is no such record")
+
+
 @dataclass(frozen=True, slots=True)
 class Matching:
     """A job: field -> column of the input, the thresholds (probabilities), the greatest block and the seed.

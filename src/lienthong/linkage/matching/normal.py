@@ -28,7 +28,7 @@ def identifier(name: str) -> str:
 def normalised(columns: Mapping[str, str], source: str, first: int = 0) -> str:
     """SELECT of rows of ``norm`` from the table ``source``, numbered from ``first``; ``columns``: field -> column."""
     picked = ", ".join(
-        f"{_known(columns[name])} AS {name}" if name in columns else f"CAST(NULL AS VARCHAR) AS {name}"
+        f"{known(columns[name])} AS {name}" if name in columns else f"CAST(NULL AS VARCHAR) AS {name}"
         for name in FIELDS
     )
     return f"""
@@ -74,8 +74,11 @@ SELECT CAST(row_number() OVER (ORDER BY record, source, written, birth, digits) 
 FROM dated"""
 
 
-def _known(column: str) -> str:
-    """Text without spaces around it; a null character would end it in the middle for some of the engine's functions."""
+def known(column: str) -> str:
+    """A column as text without spaces around it, NULL where nothing is left.
+
+    A null character would end the text in the middle for some of the engine's functions.
+    """
     return f"nullif(trim(replace(CAST({identifier(column)} AS VARCHAR), chr(0), '')), '')"
 
 
