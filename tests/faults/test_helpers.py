@@ -1,4 +1,4 @@
-"""National node, witness and time server gone at once: calls go on, receipts say what they lack, /readyz names each."""
+"""National node, witness, time server and identity provider gone at once: calls go on, receipts and /readyz say so."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import aiohttp
 import psycopg
 import pytest
 
+from lienthong.config import IdentityProvider
 from lienthong.directory.document import write_directory
 from lienthong.directory.follow import KEPT
 from lienthong.directory.models import NodeId, WitnessPolicy
@@ -64,7 +65,10 @@ async def test_without_any_helper_calls_go_on_and_readiness_names_each(country: 
     police = country.police.local
     roots = country.folder / "roots.pem"
     roots.write_text(country.contents.authorities[0])
-    settings = replace(police.settings, tsa_url=f"http://127.0.0.1:{free_port()}/tsa", tsa_roots=roots)
+    away = IdentityProvider("vneid", f"http://127.0.0.1:{free_port()}", "node")
+    settings = replace(
+        police.settings, tsa_url=f"http://127.0.0.1:{free_port()}/tsa", tsa_roots=roots, identity_providers=(away,)
+    )
     police = replace(police, settings=settings)
 
     for _ in range(2):
@@ -87,11 +91,14 @@ async def test_without_any_helper_calls_go_on_and_readiness_names_each(country: 
     assert receipt["witnesses"]["cosigned"] == []
     assert receipt["witnesses"]["threshold"] == 1
 
-    await note_checks(police, [jobchecks.peers, witnesschecks.witnesses, witnesschecks.timestamps])
+    await note_checks(
+        police, [jobchecks.peers, jobchecks.identity_providers, witnesschecks.witnesses, witnesschecks.timestamps]
+    )
     health = await HealthDesk(police).look()
     assert health.ready, "what is missing stops nothing"
     assert health.status == "degraded"
     told = {cause["part"]: cause for cause in health.as_dict("en")["causes"]}  # type: ignore[attr-defined]
-    assert told.keys() >= {"directory", "peers", "witnesses", "timestamps"}, health.parts
+    assert told.keys() >= {"directory", "peers", "witnesses", "timestamps", "identity-providers"}, health.parts
     assert NATIONAL in told["peers"]["detail"]
+    assert "vneid" in told["identity-providers"]["detail"]
     assert all(cause["mend"] for cause in told.values())

@@ -90,7 +90,23 @@ async def queues(local: Local) -> Check:
     )  # fmt: skip
 
 
-CHECKS: Final[tuple[Look, ...]] = (peers, clock, sandbox, queues, directories)
+async def identity_providers(local: Local) -> Check:
+    """Whether the OpenID Connect providers that people sign in with describe themselves."""
+    known = local.settings.identity_providers
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REACH_S), trust_env=False) as session:
+        taken = await asyncio.gather(*(_describes(session, each.issuer) for each in known))
+    silent = [each.name for each, answered in zip(known, taken, strict=True) if not answered]
+    if not silent:
+        return fine("identity-providers")
+    return Check(
+        "identity-providers", "degraded", "silent",
+        T("Nobody can sign in with {providers}: it does not answer. Calls go on; local accounts can sign in."),
+        T("See whether the provider runs and can be reached from here; its operator can say more."),
+        {"providers": ", ".join(silent[:MOST_NAMED])},
+    )  # fmt: skip
+
+
+CHECKS: Final[tuple[Look, ...]] = (peers, clock, sandbox, queues, directories, identity_providers)
 
 
 async def watch_health(local: Local) -> None:
@@ -117,6 +133,17 @@ async def _reaches(url: str, turn: asyncio.Semaphore) -> bool:
         return False
     writer.close()
     return True
+
+
+async def _describes(session: aiohttp.ClientSession, issuer: str) -> bool:
+    """Whether the provider answers with its description (OpenID Connect Discovery 1.0, section 4)."""
+    try:
+        async with session.get(
+            issuer.rstrip("/") + "/.well-known/openid-configuration", allow_redirects=False
+        ) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return False
 
 
 async def _difference(session: aiohttp.ClientSession, url: str) -> float | None:
