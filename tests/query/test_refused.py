@@ -294,7 +294,7 @@ def test_the_documentation_lists_the_functions_as_they_are():
     listed = {
         name: role
         for role, names in re.findall(r"^- (scalar|aggregate|window): ((?:.|\n  )+)$", text, flags=re.MULTILINE)
-        for name in re.findall(r"`([a-z_]+)`", names)
+        for name in re.findall(r"`([a-z0-9_]+)`", names)
     }
 
     assert listed == allowed_functions()

@@ -39,9 +39,9 @@ from lienthong.demo.queries import load_people, load_residents
 from lienthong.directory.models import member_of
 from lienthong.exchange.signed import RefusedByProvider
 from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Role
-from lienthong.node.copies import ComparisonFailed, Copies
+from lienthong.node.copies import ComparisonFailed, Copies, CopyUnknown
 from lienthong.node.copydesk import NodeCopyDesk
-from lienthong.node.corrections import CorrectionMalformed, CorrectionNotOurs, WrongRow, ask_for_corrections
+from lienthong.node.corrections import WrongRow, ask_for_corrections
 from lienthong.node.jobs import ALL_OPERATIONS
 from lienthong.node.pages import NodePages
 from lienthong.node.supervise import sandbox_socket
@@ -244,13 +244,16 @@ async def test_a_comparison_without_agreement_or_of_masked_fields_is_refused_wit
                                             ONE_STOP_SYSTEM, ONE_STOP),), node.client_url)  # fmt: skip
     away = Copies(node.local.pool, (COPY,), "http://127.0.0.1:9")
 
-    with pytest.raises(NotComparable, match="phone"):
+    with pytest.raises(NotComparable, match="phone") as hidden:
         await masked.compare(COPY.copy, datetime.now(UTC))
+    with pytest.raises(CopyUnknown) as absent:
+        await masked.compare(f"{HAI_PHONG}/motcua/nothing", datetime.now(UTC))
     with pytest.raises(ComparisonFailed) as refused:
         await unknown.compare(COPY.copy, datetime.now(UTC))
     with pytest.raises(ComparisonFailed) as silent:
         await away.compare(COPY.copy, datetime.now(UTC))
 
+    assert (hidden.value.kind, absent.value.kind) == ("not-comparable", "copy-unknown")
     assert refused.value.cause == "unknown-table"
     assert silent.value.cause == "comparison-failed"
     told = (await city.client.get("/v1/copies")).json()["copies"][0]
@@ -270,8 +273,8 @@ async def test_the_job_compares_once_a_day(city: City):
 @pytest.mark.parametrize(
     ("service", "column", "rows", "reason", "kind"),
     [
-        (f"{POPULATION}/dancu/nothing", "personal_number", [WrongRow("1", ())], "sai", CorrectionNotOurs.kind),
-        (CITIZEN.service, "no_such", [WrongRow("1", ())], "sai", CorrectionMalformed.kind),
+        (f"{POPULATION}/dancu/nothing", "personal_number", [WrongRow("1", ())], "sai", "correction-not-ours"),
+        (CITIZEN.service, "no_such", [WrongRow("1", ())], "sai", "correction-malformed"),
         (CITIZEN.service, "personal_number", [], "sai", "correction-malformed"),
         (CITIZEN.service, "personal_number", [WrongRow("1", ("no_such",))], "sai", "correction-malformed"),
         (CITIZEN.service, "personal_number", [WrongRow("1", ())] * 101, "sai", "correction-malformed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -44,12 +45,17 @@ class NodeCopyDesk:
         lines: list[CopyLine] = []
         for each in self._copies.copies:
             row = known.get((each.copy, each.source))
-            title = own.get(ServiceId(each.copy)) or named.title(each.copy)
             line = CopyLine(
-                each.copy, each.source, member_of(each.copy), named.member_name(member_of(each.copy)),
-                title, named.member_name(member_of(each.source)), each.key, tuple(each.fields),
-                row.at if row else None,
-            )  # fmt: skip
+                copy=each.copy,
+                source=each.source,
+                member=member_of(each.copy),
+                owner=named.member_name(member_of(each.copy)),
+                title=own.get(ServiceId(each.copy)) or named.title(each.copy),
+                source_owner=named.member_name(member_of(each.source)),
+                key=each.key,
+                fields=tuple(each.fields),
+                at=row.at if row else None,
+            )
             lines.append(line if row is None else _with_counts(line, row))
         return sorted(lines, key=lambda line: (line.source, line.copy))
 
@@ -98,7 +104,13 @@ class NodeCopyDesk:
 
 
 def _with_counts(line: CopyLine, row: queries.CopyRow) -> CopyLine:
-    return CopyLine(
-        line.copy, line.source, line.member, line.owner, line.title, line.source_owner, line.key, line.fields, row.at,
-        row.same, row.differing, row.only_here, row.only_there, row.by_field, row.record, row.refusal,
-    )  # fmt: skip
+    return replace(
+        line,
+        same=row.same,
+        differing=row.differing,
+        only_here=row.only_here,
+        only_there=row.only_there,
+        by_field=row.by_field,
+        record=row.record,
+        refusal=row.refusal,
+    )

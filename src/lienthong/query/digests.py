@@ -81,20 +81,20 @@ def comparison_sql(copy: str, source: str, key: str, fields: Sequence[str], secr
         raise NotComparable(T("A field's name must be a plain word."))
     # Names are checked above, the rest is ours: no value of anybody stands in this SQL.
     digests, names = _digests(key, fields, secret), [f"x{n}" for n in range(len(fields))]
-    there = f"SELECT {digests} FROM {write_name(service_name(source))}"  # noqa: S608
-    here = f'SELECT CAST("{key}" AS VARCHAR) AS id, {digests} FROM {write_name(service_name(copy))}'  # noqa: S608
+    there = f"SELECT {digests} FROM {write_name(service_name(source))}"  # noqa: S608 - checked names and our own digits
+    here = f'SELECT CAST("{key}" AS VARCHAR) AS id, {digests} FROM {write_name(service_name(copy))}'  # noqa: S608 - checked names and our own digits
     both = "here.k IS NOT NULL AND there.k IS NOT NULL"
     unequal = [f"here.d{n} IS DISTINCT FROM there.d{n}" for n in range(len(fields))]
     flags = [f"CASE WHEN {both} AND {each} THEN 1 ELSE 0 END AS x{n}" for n, each in enumerate(unequal)]
     joined = (
-        f"SELECT CASE WHEN {both} AND NOT ({' OR '.join(unequal)}) THEN NULL ELSE here.id END AS id,"  # noqa: S608
+        f"SELECT CASE WHEN {both} AND NOT ({' OR '.join(unequal)}) THEN NULL ELSE here.id END AS id,"  # noqa: S608 - checked names and our own digits
         " CASE WHEN here.k IS NULL THEN 0 ELSE 1 END AS is_here,"
         f" CASE WHEN there.k IS NULL THEN 0 ELSE 1 END AS is_there, {', '.join(flags)}"
         " FROM here FULL JOIN there ON here.k = there.k"
     )
     shown = ", ".join(("id", "is_here", "is_there", *names))
     parts = f"WITH there AS ({there}), here AS ({here}), joined AS ({joined})"
-    return f"{parts} SELECT {shown}, count(*) AS n FROM joined GROUP BY {shown}"  # noqa: S608
+    return f"{parts} SELECT {shown}, count(*) AS n FROM joined GROUP BY {shown}"  # noqa: S608 - checked names and our own digits
 
 
 def read_comparison(rows: Sequence[Sequence[object]], fields: Sequence[str]) -> Compared:
