@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from lienthong.directory.models import MemberId
 from lienthong.errors import Problem
 from lienthong.identity.entrance import Entrance
+from lienthong.node.casedesk import code_in
 from lienthong.node.local import Local
 from lienthong.portal.accountdeeds import account_deeds, account_reads
 from lienthong.portal.agreedeeds import agreement_deeds, agreement_reads
@@ -19,6 +20,7 @@ from lienthong.portal.deeds import Deed
 from lienthong.portal.described import description_routes
 from lienthong.portal.doing import Doing, Pace
 from lienthong.portal.feedbackdeeds import feedback_deeds, feedback_reads
+from lienthong.portal.noticing import notice_deeds
 from lienthong.portal.persondeeds import person_deeds
 from lienthong.portal.shell import Shell
 
@@ -55,6 +57,7 @@ def deeds_of(local: Local, desk: AgreementDesk, entrance: Entrance) -> tuple[Dee
     return (
         *agreement_deeds(desk),
         *case_deeds(local.pool, lambda member: _is_member(local, member)),
+        *notice_deeds(local.pool, code_in(local)),
         *feedback_deeds(local.pool, local.settings.members[0]),
         *person_deeds(entrance),
         *account_deeds(entrance),

@@ -1,23 +1,27 @@
 """Word from the national node that something was revoked: every node then looks at once instead of at its next round.
 
 A nudge carries nothing and proves nothing: what it leads to is fetched and verified as always, so whoever is in the
-directory may send one.  Promise: a lost nudge costs two seconds, the time to the next look.
+directory may send one.  Promises: a lost nudge costs two seconds, the time to the next look; a member that sends them
+without end is refused (``Nudges``) and makes nobody look.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 import structlog
 
 from lienthong.directory.models import MemberId, Node, SystemId
 from lienthong.directory.queries import all_revocations
-from lienthong.errors import Problem
+from lienthong.errors import Problem, Side
 from lienthong.exchange.parts import PeerNotice
 from lienthong.exchange.signed import Incoming, Message
+from lienthong.i18n import T
 from lienthong.node.desk import DESK, Desk, open_desk
 from lienthong.node.local import Local
 from lienthong.storage.objects import ObjectStore
@@ -31,6 +35,43 @@ DEADLINE_S: Final = 3.0
 AT_ONCE: Final = 50
 MAX_ANSWER: Final = 64 * 1024
 LOOK_EVERY_S: Final = 0.5
+WINDOW_S: Final = 10
+
+
+class TooManyNudges(Problem):
+    """One member said more often than any revocation needs that there is news."""
+
+    kind: ClassVar[str] = "too-many-nudges"
+    status: ClassVar[int] = 429
+    side: ClassVar[Side] = "caller"
+    title: ClassVar[str] = T("Too much word of news")
+
+
+@dataclass(slots=True)
+class Nudges:
+    """How often each member may nudge, in windows counted in memory; members are those of the directory, so few."""
+
+    most: int = 40
+    """Twice what the national node sends when something is revoked without a pause."""
+    clock: Callable[[], float] = time.monotonic
+    _window: int = -1
+    _came: dict[str, int] = field(default_factory=dict[str, int])
+
+    def take(self, member: str) -> None:
+        """Count one of ``member``; raises TooManyNudges."""
+        now = self.clock()
+        window = int(now // WINDOW_S)
+        if window != self._window:
+            self._window, self._came = window, {}
+        came = self._came[member] = self._came.get(member, 0) + 1
+        if came > self.most:
+            raise TooManyNudges(
+                T("More than {most} words of news came within {seconds} seconds."),
+                mend=T("Wait: every node looks by itself every two seconds."),
+                most=self.most,
+                seconds=WINDOW_S,
+                retry_after_s=max(1, int((window + 1) * WINDOW_S - now)),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +79,15 @@ class NewsDesk:
     """Takes nudges at the gateway and leaves word for the jobs process."""
 
     local: Local
+    nudges: Nudges = field(default_factory=Nudges)
 
     def handlers(self) -> dict[str, PeerNotice]:
         """Path below ``/x1/`` to handler."""
         return {NEWS: self.receive}
 
     async def receive(self, _: str, incoming: Incoming) -> dict[str, object]:
-        """Have the jobs process look at the revocations."""
-        del incoming
+        """Have the jobs process look at the revocations.  Raises TooManyNudges."""
+        self.nudges.take("/".join(incoming.consumer.split("/")[:3]))
         path = ObjectStore(self.local.settings.data).path(NUDGED)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
