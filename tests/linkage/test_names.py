@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from lienthong.linkage.legacy import convert_legacy
+from lienthong.linkage.legacy import convert_legacy, from_viscii
 from lienthong.linkage.names import official_spelling, read_firm_name, read_person_name
 
 
@@ -97,6 +97,11 @@ def test_a_firms_legal_form_stands_apart_from_its_core(text, form, core):
         ("Coäng hoøa xaõ hoäi chuû nghóa Vieät Nam", "vni", "Cộng hòa xã hội chủ nghĩa Việt Nam"),
         ("Ñoäc laäp - Töï do - Haïnh phuùc", "vni", "Độc lập - Tự do - Hạnh phúc"),
         ("NGUYEÃN VAÊN ÑÖÙC", "vni", "NGUYỄN VĂN ĐỨC"),
+        ("Nguy\xadn Th¸ Bình, phß¶ng LÕch Tray", "viscii", "Nguyễn Thị Bình, phường Lạch Tray"),
+        ("Hà Nµi", "viscii", "Hà Nội"),
+        ("C\x93NG HÒA XÃ H\x93I CH\x9c NGHÎA VI\x8eT NAM", "viscii", "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM"),
+        ("São Paulo", None, "São Paulo"),
+        ("Zürich, Élysée, naïve café", None, "Zürich, Élysée, naïve café"),
         ("Cộng hòa xã hội chủ nghĩa Việt Nam", None, "Cộng hòa xã hội chủ nghĩa Việt Nam"),
         ("Nguyen Van An", None, "Nguyen Van An"),
         ("Übergrößenträger", None, "Übergrößenträger"),
@@ -108,3 +113,18 @@ def test_legacy_text_is_converted_and_other_text_left(text, encoding, meant):
     found = convert_legacy(text)
 
     assert (found.encoding, found.text) == (encoding, meant)
+
+
+def test_two_encodings_in_one_text_are_left_as_they_came_rather_than_guessed():
+    mixed = "Céng hßa x· héi, Coäng hoøa xaõ hoäi, Cộng hòa xã hội"
+
+    assert convert_legacy(mixed).encoding is None
+    assert convert_legacy(mixed).text == mixed
+
+
+def test_every_letter_of_viscii_stands_for_one_vietnamese_letter():
+    letters = from_viscii("\x02\x05\x06\x14\x19\x1e" + "".join(map(chr, range(0x80, 0x100))))
+
+    assert len(set(letters)) == 134
+    assert all(unicodedata.normalize("NFC", letter) == letter and letter.isalpha() for letter in letters)
+    assert {letter.upper() for letter in letters} <= set(letters), "capitals have places of their own"

@@ -1,18 +1,19 @@
-"""Text from before Unicode: TCVN3 (ABC) and VNI fonts, read as Latin-1, recognised by what it becomes.
+"""Text from before Unicode: TCVN3 (ABC), VNI and VISCII, read as Latin-1, recognised by what it becomes.
 
 A conversion is taken only when the words it gives are Vietnamese syllables and the given ones were not; the original is
-kept by whoever asks.  TCVN3's capitals live in another font and come out as small letters.
+kept by whoever asks.  TCVN3's capitals live in another font and come out as small letters.  Where two encodings give
+equally good words, TCVN3, the former national standard, is taken before VNI, and VNI before VISCII.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Encoding = Literal["tcvn3", "vni"]
+Encoding = Literal["tcvn3", "vni", "viscii"]
 
 _TCVN3: Final[Mapping[str, str]] = dict(
     zip(
@@ -45,6 +46,17 @@ _VNI: Final[Mapping[str, str]] = _SMALL | {
 }
 _VNI_PAIR = re.compile("|".join(sorted(map(re.escape, _VNI), key=len, reverse=True)))
 
+_VISCII: Final[Mapping[str, str]] = dict(
+    zip(
+        "\x02\x05\x06\x14\x19\x1e" + "".join(map(chr, range(0x80, 0x100))),
+        "ẲẴẪỶỸỴ"
+        "ẠẮẰẶẤẦẨẬẼẸẾỀỂỄỆỐ" "ỒỔỖỘỢỚỜỞỊỎỌỈỦŨỤỲ" "Õắằặấầẩậẽẹếềểễệố" "ồổỗỠƠộờởịỰỨỪỬơớƯ"
+        "ÀÁÂÃẢĂẳẵÈÉÊẺÌÍĨỳ" "ĐứÒÓÔạỷừửÙÚỹỵÝỡư" "àáâãảăữẫèéêẻìíĩỉ" "đựòóôõỏọụùúũủýợỮ",
+        strict=True,
+    )
+)  # fmt: skip
+"""The table of RFC 1456, by rows of sixteen from 0x80; six letters stand in place of control characters."""
+
 _UNICODE_VIETNAMESE = re.compile(r"[\u1ea0-\u1ef9ăđơưĂĐƠƯ]|[a-z][\u0300-\u0323]")
 _NUCLEI: Final = (
     "a ă â e ê i o ô ơ u ư y ia iê yê ua uô ưa ươ oa oă oe uâ uê uy uơ uyê uya ai ay ây ao au âu eo êu iu oi ôi ơi ui"
@@ -68,12 +80,20 @@ class Converted:
 
 
 def convert_legacy(text: str) -> Converted:
-    """``text`` in NFC Unicode when it is TCVN3 or VNI read as Latin-1, else unchanged."""
+    """``text`` in NFC Unicode when it is TCVN3, VNI or VISCII read as Latin-1, else unchanged."""
     if text.isascii() or _UNICODE_VIETNAMESE.search(text):
         return Converted(text, None)
     as_it_is = _share_of_syllables(text)
-    made = (Converted(from_tcvn3(text), "tcvn3"), Converted(from_vni(text), "vni"))
-    share, best = max(((_share_of_syllables(each.text), each) for each in made), key=lambda pair: pair[0])
+    made = [
+        Converted(read(text), encoding)
+        for encoding, read, letters in _READERS
+        if all(letter.isascii() or not letter.isalpha() or letter in letters for letter in text)
+    ]
+    share, best = max(
+        ((_share_of_syllables(each.text), each) for each in made),
+        key=lambda pair: pair[0],
+        default=(0.0, Converted(text, None)),
+    )
     return best if share >= _ENOUGH and share > as_it_is else Converted(text, None)
 
 
@@ -85,6 +105,19 @@ def from_tcvn3(text: str) -> str:
 def from_vni(text: str) -> str:
     """VNI (Windows) text read as Latin-1, as Unicode NFC."""
     return unicodedata.normalize("NFC", _VNI_PAIR.sub(lambda pair: _VNI[pair.group()], text))
+
+
+def from_viscii(text: str) -> str:
+    """VISCII bytes read as Latin-1, as Unicode.  Source: RFC 1456."""
+    return text.translate(str.maketrans(dict(_VISCII)))
+
+
+_READERS: Final[tuple[tuple[Encoding, Callable[[str], str], frozenset[str]], ...]] = (
+    ("tcvn3", from_tcvn3, frozenset(_TCVN3)),
+    ("vni", from_vni, frozenset("".join(_VNI))),
+    ("viscii", from_viscii, frozenset(_VISCII)),
+)
+"""Each encoding with the letters outside ASCII that it knows: another one says that it is not this encoding."""
 
 
 def _share_of_syllables(text: str) -> float:
