@@ -110,6 +110,25 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """The mail server that notices are handed to; its password lies in ``data/secrets/smtp-password``."""
+
+    host: str
+    """Its name, which its certificate must bear."""
+    sender: str
+    """The address that notices come from."""
+    port: int = 587
+    """Its port."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """``starttls`` or ``tls``: encrypted, the certificate is checked; ``none``: for a server on this machine alone, and
+    then no password is sent."""
+    user: str = ""
+    """As whom the node signs in; empty: it does not."""
+    roots: str = ""
+    """PEM file with the authority of its certificate; empty: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One node's configuration."""
 
@@ -161,6 +180,8 @@ class Settings:
     """Which services the page *One person, three registers* calls, see ``docs/operating.md``; absent: no such page."""
     copies: tuple[Copy, ...] = ()
     """Tables copied from other members, compared with their sources every day, see ``docs/operating.md``."""
+    mail: Mail | None = None
+    """Where notices by e-mail go, see ``docs/cases.md``; absent: persons are told on their pages alone."""
     error_style: Literal["camel", "snake"] = "camel"
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
@@ -212,7 +233,9 @@ class Settings:
     """Free labels for the operator; no meaning to the program."""
 
 
-_TABLES: Final = {"clients": Client, "identity_providers": IdentityProvider, "lookup": Lookup, "copies": Copy}
+_TABLES: Final = {
+    "clients": Client, "identity_providers": IdentityProvider, "lookup": Lookup, "mail": Mail, "copies": Copy,
+}  # fmt: skip
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -268,7 +291,7 @@ def _converted(name: str, value: object, source: Path) -> object:
     if name in _TABLES:
         kind = _TABLES[name]
         try:
-            if name == "lookup":
+            if name in ("lookup", "mail"):
                 return kind(**cast("dict[str, Any]", value))  # Any, here and below: checked by the call
             return tuple(kind(**entry) for entry in cast("list[dict[str, Any]]", value))
         except TypeError as wrong:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from lienthong.cases import queries
 from lienthong.cases.kinds import kind_on
 from lienthong.cases.models import Case, Event, Kind, Move
+from lienthong.cases.notices.announcing import announce
 from lienthong.cases.opening import LONGEST_TEXT, Clocks, typed
 from lienthong.cases.reading import case_for, is_handler, is_opener
 from lienthong.errors import Problem, Side
@@ -237,6 +238,7 @@ async def _put(
     # The history's numbers are the versions: each deed makes one of both.
     event = Event(became.version, now, person, member, act, became.state, text, reason, provision)
     await queries.insert_event(db, was.id, event)
+    await announce(db, became, event)
     return became
 
 

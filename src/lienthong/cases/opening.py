@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 from lienthong.cases import queries
 from lienthong.cases.kinds import kind_on
 from lienthong.cases.models import Case, Event
+from lienthong.cases.notices.announcing import announce
 from lienthong.cases.reading import NoSuchCase
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
@@ -87,7 +88,9 @@ async def open_case(
     if not await queries.insert_case(db, case, key):
         return _same(await queries.case_by_once(db, key or ""), case)
     member = by.member if by else None
-    await queries.insert_event(db, case.id, Event(1, now, case.opener, member, "opened", case.state, "", "", ""))
+    event = Event(1, now, case.opener, member, "opened", case.state, "", "", "")
+    await queries.insert_event(db, case.id, event)
+    await announce(db, case, event)
     return case
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from lienthong.cases import moving, queries
 from lienthong.cases.kinds import shipped_kinds
 from lienthong.cases.models import Case
 from lienthong.cases.moving import Deed
+from lienthong.cases.notices import queries as notice_queries
 from lienthong.cases.opening import Wish, open_case
 from lienthong.cases.reading import case_for
 from lienthong.cli.terminal import run, show_json
@@ -22,6 +23,8 @@ from lienthong.law.calendar import last_day
 from lienthong.node.supervise import read_dsns
 from lienthong.storage.pool import connect
 
+TOLD = timedelta(days=30)
+"""How long a notice that was given up is shown."""
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Cases: requests, disputes, errors, breaches.")
 ConfigOption = Annotated[Path | None, typer.Option("--config", envvar="LIENTHONG_CONFIG", help="TOML file.")]
 MemberOption = Annotated[str | None, typer.Option("--member", help="Whose cases; else the node's first member.")]
@@ -171,6 +174,25 @@ def counts(config: ConfigOption = None) -> None:
 
     async def deed(db: Any, now: datetime) -> None:  # Any: passed on
         show_json([asdict(each) for each in await queries.counts(db)])
+
+    _do(config, deed)
+
+
+@app.command()
+def notices(
+    again: Annotated[bool, typer.Option("--again", help="Try all of them at once, also those given up.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show which notices could not be delivered, by way and cause; --again tries them at once.
+
+    lienthong case notices
+    """
+
+    async def deed(db: Any, now: datetime) -> None:  # Any: passed on
+        if again:
+            show_json({"tried_again": await notice_queries.try_again(db, now)})
+        else:
+            show_json([asdict(each) for each in await notice_queries.failing_notices(db, now - TOLD)])
 
     _do(config, deed)
 

@@ -22,6 +22,7 @@ from lienthong.identity.entrance import Entrance
 from lienthong.identity.models import Actor, Right
 from lienthong.identity.rights import may
 from lienthong.law.calendar import ZONE, last_day
+from lienthong.node.casedesk import case_news
 from lienthong.node.gathered import Gathered
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
@@ -48,6 +49,7 @@ def offers_of(local: Local, pages: NodePages, entrance: Entrance) -> Sequence[Of
         approvals(entrance),
         requests(local.pool, pages.gathered),
         cases_due(local.pool),
+        case_news(local.pool),
         agreements_ending(local.pool, pages.gathered),
         unanswered(local.pool, pages.gathered),
         findings(HealthDesk(local)),

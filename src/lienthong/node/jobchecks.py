@@ -16,6 +16,7 @@ from lienthong.directory.models import Node
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.monitoring import queries
+from lienthong.node.casedesk import notices
 from lienthong.node.finding import Check, Look, fine
 from lienthong.node.health import note_checks
 from lienthong.node.local import Local
@@ -106,7 +107,7 @@ async def identity_providers(local: Local) -> Check:
     )  # fmt: skip
 
 
-CHECKS: Final[tuple[Look, ...]] = (peers, clock, sandbox, queues, directories, identity_providers)
+CHECKS: Final[tuple[Look, ...]] = (peers, clock, sandbox, queues, directories, identity_providers, notices)
 
 
 async def watch_health(local: Local) -> None:

@@ -20,6 +20,7 @@ from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.agreeing import NodeAgreementDesk
+from lienthong.node.casedesk import case_modules
 from lienthong.node.deeds import deed_routes
 from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
 from lienthong.node.inboxes import offers_of
@@ -41,7 +42,6 @@ from lienthong.node.witnessing import witness_of
 from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
-from lienthong.portal.cases import case_pages
 from lienthong.portal.coming import directory_pages
 from lienthong.portal.coverage import coverage_pages
 from lienthong.portal.feedback import feedback_pages
@@ -123,7 +123,7 @@ class PublicWeb:
             journal_pages(rooms.journal),
             status_pages(rooms.status),
             legal_pages(),
-            case_pages(local.pool),
+            *case_modules(local),
             address_pages(),
             figure_pages(rooms.figures, rooms.behind),
             reconciliation_pages(Pairs(local).page),

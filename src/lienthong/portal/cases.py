@@ -18,6 +18,7 @@ from lienthong.cases import moving, queries
 from lienthong.cases.kinds import STATES, kind_on, shipped_kinds
 from lienthong.cases.models import Case, Kind
 from lienthong.cases.moving import FOUNDED, Deed
+from lienthong.cases.notices.queries import case_seen
 from lienthong.cases.opening import LONGEST_TEXT
 from lienthong.cases.reading import case_for, is_handler, is_opener
 from lienthong.errors import Problem
@@ -108,6 +109,8 @@ class Room:
         async with reading(self._pool) as db:
             case = await case_for(db, case_id, actor)
             events = await queries.events_of(db, case_id)
+            if actor.person is not None:
+                await case_seen(db, actor.person, case_id, datetime.now(UTC))
         kind = kind_on(case.kind, case.opened_on)
         handles = is_handler(case, actor)
         who = {person: _who(case, person) for person in {each.person for each in events}}

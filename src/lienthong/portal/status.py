@@ -34,6 +34,7 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
         "clock": T("Clock"),
         "sandbox": T("Sandbox"),
         "queues": T("Queues"),
+        "notices": T("Notices"),
     }
 )
 WORDS: Final = {"ok": T("Everything works."), "degraded": T("It works; somebody has to look at something."),

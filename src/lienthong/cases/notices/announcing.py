@@ -1,0 +1,31 @@
+"""Says, in the transaction of what happened to a case, whom to tell of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from lienthong.cases.kinds import kind_on
+from lienthong.cases.models import Case, Event
+from lienthong.cases.notices.queries import put_notices
+from lienthong.identity.models import Right
+from lienthong.identity.rights import MATRIX
+
+
+async def announce(db: Any, case: Case, event: Event) -> None:  # Any: a connection of any row factory, passed on
+    """Tell of ``event`` whoever is concerned, except who did it; the event's number makes it told once."""
+    handler = kind_on(case.kind, case.opened_on).handler
+    await put_notices(
+        db, case, f"{case.id}/{event.number}", event.act, event.at, roles=roles_with(handler), by=event.person
+    )
+
+
+async def remind(db: Any, case: Case, act: str, mark: str, now: datetime) -> None:  # Any: passed on
+    """Tell everybody concerned that a clock of the case nears its end or is over; once for each ``mark``."""
+    handler = kind_on(case.kind, case.opened_on).handler
+    await put_notices(db, case, f"{case.id}/{act}/{mark}", act, now, roles=roles_with(handler), by=None)
+
+
+def roles_with(right: Right) -> list[str]:
+    """The roles that have ``right``."""
+    return [role.value for role, rights in MATRIX.items() if right in rights]
