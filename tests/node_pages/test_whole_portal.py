@@ -106,7 +106,7 @@ async def test_every_page_keeps_the_rules_of_access_in_both_languages_and_both_t
 
 
 async def test_the_rooms_of_those_who_work_here_keep_them_too(shown: Shown):
-    staff = (Role.OPERATOR, Role.DATA_OFFICER, Role.INTEGRATOR, Role.AUDITOR)
+    staff = (Role.OPERATOR, Role.DATA_OFFICER, Role.CASE_OFFICER, Role.INTEGRATOR, Role.AUDITOR)
     async with shown.site.local.pool.connection() as db:
         member = shown.site.local.settings.members[0]
         await a_person(db, "hoa", *staff, member=member, password=PASSWORD)
@@ -295,7 +295,7 @@ async def test_a_picture_is_drawn_in_the_sandbox_and_its_figures_stand_in_a_tabl
         assert "Hải Phòng".encode() in drawn
 
 
-@pytest.mark.parametrize("asked", ["", "?q=ha+noi"], ids=["all", "without their provinces"])
+@pytest.mark.parametrize("asked", ["", "?q=ca+mau"], ids=["all", "without their provinces"])
 @pytest.mark.parametrize("language", ["vi", "en"])
 async def test_every_map_that_can_be_taken_away_shows_both_archipelagos(shown: Shown, language: str, asked: str):
     """Found in the routing table, so that a map made later is looked at too."""
@@ -313,6 +313,8 @@ async def test_every_map_that_can_be_taken_away_shows_both_archipelagos(shown: S
         assert tuple(each[f"name_{language}"] for each in islands) == names
         assert tuple(each["province_vi"] for each in islands) == provinces
         assert len(told["features"]) == (34 + 2 if not asked else 1 + 2)
+        if asked and path != maps[0]:
+            continue  # one drawing door serves all maps; what a search leaves out is asked of one
 
         status, drawn = await shown.read(f"{path}.{language}.svg{asked}")
         root = ElementTree.fromstring(drawn)
@@ -321,12 +323,13 @@ async def test_every_map_that_can_be_taken_away_shows_both_archipelagos(shown: S
         assert {*names, *(f"({each})" for each in provinces)} <= words
         status, dots = await shown.read(f"{path}.{language}.png{asked}")
         assert (status, dots[:8]) == (200, b"\x89PNG\r\n\x1a\n")
+        small = vl_convert.svg_to_png(ElementTree.tostring(root, "unicode"), scale=0.5)
         for name, province in zip(names, provinces, strict=True):
             begun = f"{name} ({province}): "
             (island,) = (mark for mark in root.iter(f"{SVG}path") if mark.get("aria-label", "").startswith(begun))
             shape = island.get("d", "")
             island.set("d", "")
-            assert vl_convert.svg_to_png(ElementTree.tostring(root, "unicode"), scale=2.0) != dots, (path, name)
+            assert vl_convert.svg_to_png(ElementTree.tostring(root, "unicode"), scale=0.5) != small, (path, name)
             island.set("d", shape)
         assert vl_convert.svg_to_png(ElementTree.tostring(root, "unicode"), scale=2.0) == dots
 

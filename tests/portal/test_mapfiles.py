@@ -152,7 +152,9 @@ async def test_the_page_tells_the_coverage_on_a_day_also_before_the_map_begins()
 
     assert "Hải Phòng City" in page.text
     assert "/maps/coverage.en.svg?q=hai+duong&amp;day=2026-11-01&amp;" in page.text
+    assert "NĐ 278/2025/NĐ-CP, Đ24" in page.text
     assert "/maps/coverage" not in old.text
+    assert "278/2025" not in old.text
     assert [(row["committee"], row["connected"]) for row in told] == [("connected", 1)]
     assert len(before) == 34
     assert {row["connected"] for row in before} == {0}

@@ -22,6 +22,7 @@ from lienthong.directory.document import Snapshot
 from lienthong.directory.lifecycle import ChangeKind, approve, refuse, request_change
 from lienthong.directory.models import read_member_id
 from lienthong.i18n import T
+from lienthong.identity.queries import person_by_login
 from lienthong.node.certificates import next_certificate
 from lienthong.node.local import KeptDirectory, NoDirectory
 from lienthong.node.prepare import current_key, identity_of, next_key
@@ -92,17 +93,23 @@ def certificate(out: Path, member: MemberOption, config: ConfigOption = None) ->
 def operator(
     public: Annotated[Path, typer.Argument(help="The operator's public key.")],
     name: Annotated[str, typer.Option("--name", help="Who it is.")],
+    login: Annotated[str, typer.Option("--login", help="Their account at this node: one person approves once.")] = "",
     config: ConfigOption = None,
 ) -> None:
     """On the national node: let an operator approve.  The key pair is made with: directory ceremony key.
 
-    lienthong directory change operator hoa.json --name "Trần Thị Hoa"
+    lienthong directory change operator hoa.json --name "Trần Thị Hoa" --login hoa
     """
     jwk: dict[str, str] = json.loads(public.read_text("utf-8"))
 
     async def add() -> None:
         async with await connect(read_dsns(settings_for(None, config)).app) as db:
-            await queries.insert_operator(db, key_id(jwk), name, jwk, datetime.now(UTC))
+            person = await person_by_login(db, login) if login else None
+            if login and person is None:
+                raise typer.BadParameter("--login")
+            await queries.insert_operator(
+                db, key_id(jwk), name, jwk, datetime.now(UTC), person=person.id if person else ""
+            )
 
     run(add())
 

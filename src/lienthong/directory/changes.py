@@ -10,6 +10,7 @@ from lienthong.directory import queries, register
 from lienthong.directory.lifecycle import (
     Change,
     ChangeRefused,
+    SameOperator,
     read_request,
     request_signer,
     take_approval,
@@ -59,6 +60,9 @@ async def approve_change(db: Connection, change_id: str, approval: bytes, now: d
             mend=T("Approve on that day or later; members see it coming meanwhile."),
             day=day.isoformat(),
         )
+    persons = await queries.operator_persons(db, approved.approved_by)
+    if len(persons) != len(set(persons)):
+        raise SameOperator(T("Both keys are in the hand of one person."), mend=T("Have another person approve."))
     await queries.insert_approval(db, approved, approval)
     if approved.state == "active":
         _, wanted = read_request(approved.document, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, LiteralString, TypeAlias
 
@@ -388,8 +388,13 @@ async def key_counts(db: Connection, keyid: str, member: str, at: datetime) -> b
     return await cursor.fetchone() is not None
 
 
-async def insert_operator(db: Connection, keyid: str, name: str, jwk: Mapping[str, str], now: datetime) -> None:
-    """Let an operator approve; the same key twice is one."""
+async def insert_operator(
+    db: Connection, keyid: str, name: str, jwk: Mapping[str, str], now: datetime, *, person: str = ""
+) -> None:
+    """Let an operator approve; the same key twice is one.
+
+    ``person``: whose hand the key is in, as the national node's accounts know them: two keys of one person are one.
+    """
     await db.execute(
         """
         INSERT INTO directory_operator (keyid, name, jwk, added_at) VALUES (%(keyid)s, %(name)s, %(jwk)s, %(now)s)
@@ -397,6 +402,28 @@ async def insert_operator(db: Connection, keyid: str, name: str, jwk: Mapping[st
         """,
         {"keyid": keyid, "name": name, "jwk": Jsonb(dict(jwk)), "now": now},
     )
+    if person:
+        await db.execute(
+            """
+            INSERT INTO directory_operator_person (operator, person) VALUES (%(keyid)s, %(person)s)
+            ON CONFLICT (operator) DO NOTHING
+            """,
+            {"keyid": keyid, "person": person},
+        )
+
+
+async def operator_persons(db: Connection, keyids: Sequence[str]) -> list[str]:
+    """The persons who hold these operators' keys, as far as they are known; one twice for two keys."""
+    sql = "SELECT person FROM directory_operator_person WHERE operator = ANY(%(keyids)s)"
+    return [str(row["person"]) for row in await _rows(db, sql, keyids=list(keyids))]
+
+
+async def operator_names(db: Connection, keyids: Sequence[str]) -> list[str]:
+    """The names of the operators with these keys, in the order of the keys."""
+    found = await _rows(db, "SELECT keyid, name FROM directory_operator WHERE keyid = ANY(%(keyids)s)",
+                        keyids=list(keyids))  # fmt: skip
+    names = {str(row["keyid"]): str(row["name"]) for row in found}
+    return [names.get(keyid, keyid) for keyid in keyids]
 
 
 async def operators(db: Connection) -> dict[str, dict[str, str]]:

@@ -103,6 +103,11 @@ def tls_files(settings: Settings, keyring: Keyring) -> tuple[Path, Path, str]:
 def fingerprint(pem: str) -> str:
     """SHA-256 of a certificate's DER, lower-case hexadecimal."""
     der = x509.load_pem_x509_certificate(pem.encode("ascii")).public_bytes(serialization.Encoding.DER)
+    return fingerprint_of_der(der)
+
+
+def fingerprint_of_der(der: bytes) -> str:
+    """SHA-256 of a certificate's DER, lower-case hexadecimal."""
     return hashlib.sha256(der).hexdigest()
 
 

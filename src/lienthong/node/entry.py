@@ -8,7 +8,7 @@ from typing import ClassVar
 import structlog
 from starlette.applications import Starlette
 
-from lienthong.config import IdentityProvider
+from lienthong.config import IdentityProvider, Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.identity.approvals import Approvals, expire
@@ -42,17 +42,20 @@ class NoProviderSecret(Problem):
 def entrance_of(local: Local) -> Entrance:
     """The ways in; raises NoProviderSecret."""
     settings = local.settings
-    # On a node of made-up data nobody's trust is at stake, and its visitors have no passkeys.
-    least = Assurance.ONE_FACTOR if settings.synthetic else Assurance.TWO_FACTORS
     return Entrance(
         pool=local.pool,
         key=local.keyring.secret("identity"),
         public_url=settings.public_url,
         members=settings.members,
-        approvals=Approvals([giving_roles(national=settings.national)], least=least),
+        approvals=Approvals([giving_roles(national=settings.national)], least=least_assurance(settings)),
         national=settings.national,
         providers={each.name: _provider(local, each) for each in settings.identity_providers},
     )
+
+
+def least_assurance(settings: Settings) -> Assurance:
+    """How sure we must be of who changes trust; on a node of made-up data nobody's is at stake, nor has a passkey."""
+    return Assurance.ONE_FACTOR if settings.synthetic else Assurance.TWO_FACTORS
 
 
 def guard_pages(app: Starlette, shell: Shell, entrance: Entrance) -> None:

@@ -16,6 +16,7 @@ from lienthong.cases.models import Case
 from lienthong.cases.opening import Clocks
 from lienthong.cases.reading import is_handler
 from lienthong.cases.todo import Offer, Phrase, Todo
+from lienthong.directory.queries import operator_persons, pending_changes
 from lienthong.i18n import T
 from lienthong.identity import queries as identity_queries
 from lienthong.identity.entrance import Entrance
@@ -27,6 +28,8 @@ from lienthong.node.gathered import Gathered
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
 from lienthong.node.pages import NodePages
+from lienthong.portal.coming import KINDS as CHANGE_KINDS
+from lienthong.portal.joining import PATH as CHANGES_PATH
 from lienthong.portal.models import Name
 from lienthong.portal.status import PARTS
 from lienthong.storage.pool import Pool, reading
@@ -47,6 +50,7 @@ def offers_of(local: Local, pages: NodePages, entrance: Entrance) -> Sequence[Of
     """Everything that can wait for somebody on this node."""
     return (
         approvals(entrance),
+        *((directory_changes(local.pool, pages.gathered),) if local.settings.national else ()),
         requests(local.pool, pages.gathered),
         cases_due(local.pool),
         case_news(local.pool),
@@ -79,6 +83,31 @@ def approvals(entrance: Entrance) -> Offer:
             and each.ends_at > entrance.now()
             and may(actor, kinds[each.kind].decide, each.member)
         ]
+
+    return offer
+
+
+def directory_changes(pool: Pool, gathered: Callable[[], Awaitable[Gathered]]) -> Offer:
+    """Changes of members and nodes that wait for a coordinator who has not approved them."""
+
+    async def offer(actor: Actor) -> Sequence[Todo]:
+        if not may(actor, Right.MANAGE_MEMBERS):
+            return ()
+        async with reading(pool) as db:
+            waiting = [each for each in await pending_changes(db) if each.state in ("requested", "approved-once")]
+            own = {each.id for each in waiting if actor.person in await operator_persons(db, each.approved_by)}
+        named = await gathered()
+        return [
+            Todo(
+                T("Approve or refuse for {who}: {what}"),
+                f"{CHANGES_PATH}/{each.id}",
+                None,
+                APPROVALS,
+                facts={"what": Phrase(CHANGE_KINDS[each.kind].word), "who": named.member_name(each.member)},
+            )
+            for each in waiting
+            if each.id not in own
+        ][:MOST]
 
     return offer
 

@@ -21,8 +21,11 @@ from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.agreeing import NodeAgreementDesk
 from lienthong.node.casedesk import case_modules
+from lienthong.node.changedesk import NodeChangeDesk
+from lienthong.node.copies import copies_of
+from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.deeds import deed_routes
-from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
+from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy, least_assurance
 from lienthong.node.inboxes import offers_of
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
@@ -43,11 +46,13 @@ from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
 from lienthong.portal.coming import directory_pages
+from lienthong.portal.copies import copy_deeds, copy_pages
 from lienthong.portal.coverage import coverage_pages
 from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
 from lienthong.portal.inbox import CountLayer, Inbox, inbox_pages
+from lienthong.portal.joining import change_deeds, change_pages
 from lienthong.portal.journal import journal_pages
 from lienthong.portal.legal import legal_pages
 from lienthong.portal.live import live_pages
@@ -110,6 +115,10 @@ class PublicWeb:
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         agreements = NodeAgreementDesk(local, self._pages)
+        copies = NodeCopyDesk(local, copies_of(local), self._pages)
+        changes = NodeChangeDesk(local, self._pages, least=least_assurance(local.settings))
+        change_rooms = (change_pages(changes),) if local.settings.national else ()
+        more = (*copy_deeds(copies, COPY_PROBLEMS), *(change_deeds(changes) if local.settings.national else ()))
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory),
@@ -133,6 +142,8 @@ class PublicWeb:
             mine_pages(local.pool, self._own_uses),
             identity_pages(self._entrance),
             national_pages(lookup_desk(local)),
+            copy_pages(copies),
+            *change_rooms,
             agreeing_pages(agreements),
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
@@ -152,7 +163,7 @@ class PublicWeb:
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
-                *deed_routes(local, shell, agreements, self._entrance, lambda: self.app.routes),
+                *deed_routes(local, shell, agreements, self._entrance, lambda: self.app.routes, more),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )

@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from lienthong.directory.models import Member, Node
 from lienthong.i18n import T
+from lienthong.law.rules import Rule, RuleUnknown, rule
 from lienthong.law.shapes import FIRST_DAY
 from lienthong.law.text import sort_key
 from lienthong.law.units import units_on
@@ -115,6 +116,7 @@ def coverage_pages(read: Callable[[date], Awaitable[Listed]], draw: Draw) -> Cal
             "committees": sum(row.cells[2] is CONNECTED for row in found),
             "bodies": _sum(found, 3),
             "connected": _sum(found, 5),
+            "deadline": _deadline(asked_day(request)),
             "mapped": asked_day(request) >= FIRST_DAY,
         }
 
@@ -145,6 +147,14 @@ def _communes_of(committee: str, open_ones: Mapping[str, Member]) -> Iterable[st
                 waiting.append(below)
                 if open_ones[below].kind == "commune":
                     yield below
+
+
+def _deadline(day: date) -> Rule | None:
+    """Until when bodies of the State must be connected (R-48); None on days that knew no such rule."""
+    try:
+        return rule("connection-deadline", day)
+    except RuleUnknown:
+        return None
 
 
 def _sum(rows: Iterable[Row], place: int) -> int:
