@@ -63,6 +63,7 @@ from lienthong.portal.nodes import node_pages
 from lienthong.portal.pictures import picture_pages
 from lienthong.portal.publishing import publishing_pages
 from lienthong.portal.reconciliation import reconciliation_pages
+from lienthong.portal.rekeying import rekeying_pages
 from lienthong.portal.services import service_pages
 from lienthong.portal.shell import Shell
 from lienthong.portal.status import status_pages
