@@ -144,6 +144,7 @@ class PublicWeb:
             identity_pages(self._entrance),
             national_pages(lookup_desk(local)),
             copy_pages(copies),
+            rekeying_pages(),
             *change_rooms,
             agreeing_pages(agreements),
             publishing_pages(
