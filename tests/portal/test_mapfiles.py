@@ -17,9 +17,10 @@ from lienthong.directory.models import Member, MemberId, NodeId
 from lienthong.errors import Problem
 from lienthong.i18n import Language
 from lienthong.portal.app import create_portal
-from lienthong.portal.coverage import CONNECTED, NO_MEMBER, NO_NODE, Listed, coverage, coverage_pages
+from lienthong.portal.coverage import CONNECTED, NO_MEMBER, NO_NODE, coverage, coverage_pages
 from lienthong.portal.finding import wanted
 from lienthong.portal.mapfiles import MOST_KEPT, Drawings, Ending, MapSheet, NoPicture
+from lienthong.portal.members import Listed
 from lienthong.portal.sheet import Row, Sheet, columns_of
 from lienthong.portal.shell import Shell
 from tests.directory.build import a_member, a_node

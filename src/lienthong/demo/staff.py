@@ -21,6 +21,7 @@ from lienthong.storage.pool import connect
 
 STAFF: Final = (
     ("dieuphoi", "Vũ Minh Điều (giả lập)", Role.COORDINATOR),
+    ("dieuphoi2", "Bùi Thị Phối (giả lập)", Role.COORDINATOR),
     ("vanhanh1", "Lê Văn Hành (giả lập)", Role.OPERATOR),
     ("vanhanh2", "Đỗ Thị Vận (giả lập)", Role.OPERATOR),
     ("canbo", "Trần Thị Hoa (giả lập)", Role.DATA_OFFICER),
@@ -28,7 +29,7 @@ STAFF: Final = (
     ("tichhop", "Phạm Văn Nối (giả lập)", Role.INTEGRATOR),
     ("kiemtra", "Ngô Thị Soát (giả lập)", Role.AUDITOR),
 )
-"""Login, name and role; the coordinator is at the national node alone."""
+"""Login, name and role; the coordinators, two so that approvals can be tried, are at the national node alone."""
 
 
 def demo_password(folder: Path) -> str:

@@ -25,11 +25,10 @@ from lienthong.node.queries import checkpoint_signed_at
 from lienthong.node.sheets import checkpoint_view
 from lienthong.node.versions import DirectoryHistory
 from lienthong.portal.charts import Between, Hour
-from lienthong.portal.coverage import Listed
 from lienthong.portal.figures import Figure
 from lienthong.portal.journal import HeadLine, Journal, WitnessLine
 from lienthong.portal.mapfiles import Draw as DrawFile
-from lienthong.portal.members import provinces
+from lienthong.portal.members import Listed, provinces
 from lienthong.portal.models import Name, UseLine
 from lienthong.portal.nodes import NodeLine
 from lienthong.portal.pictures import Draw, Shown
@@ -45,7 +44,7 @@ from lienthong.tables.sandbox import Sandbox
 
 FIGURES_EVERY_S: Final = 1.0
 PICTURED_HOURS: Final = 48
-PICTURED_PAIRS: Final = 40
+PICTURED_PAIRS: Final = 400
 VISITS_SHOWN_DAYS: Final = 92
 DRAW_LIMITS: Final = Limits(memory_mb=1024, cpu_s=20, wall_s=30.0, max_bytes=4 << 20)
 

@@ -122,7 +122,7 @@ class PublicWeb:
         more = (*copy_deeds(copies, COPY_PROBLEMS), *(change_deeds(changes) if local.settings.national else ()))
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
-            member_pages(rooms.directory),
+            member_pages(rooms.directory, rooms.listed_on),
             node_pages(rooms.nodes),
             directory_pages(lambda: directory_view(local), history=local.settings.national),
             *((version_pages(DirectoryHistory(local).published),) if local.settings.national else ()),

@@ -6,6 +6,7 @@ Promises: at most 5,000 values; colours are told apart by lightness as well as h
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -116,24 +117,19 @@ def views_by_day(days: Sequence[tuple[date, int]], language: Language, paper: Pa
 
 
 def exchange_graph(pairs: Sequence[Between], language: Language, paper: Paper) -> dict[str, Any]:
-    """Members on a circle; a line from provider to consumer, the thicker the more records."""
+    """The busiest members on a circle, all others as one; a line from provider to consumer, thick for many records."""
     colours = _INK[paper]
-    names = sorted({name.say(language) for each in pairs for name in (each.consumer, each.provider)})[:MOST_MEMBERS]
+    between = _busiest(pairs, language)
+    names = sorted({name for pair in between for name in pair})
     places = {
         name: (math.cos(2 * math.pi * turn / len(names) - math.pi / 2), math.sin(
             2 * math.pi * turn / len(names) - math.pi / 2))
         for turn, name in enumerate(names)
     }  # fmt: skip
     lines = [
-        {
-            "x": places[one][0],
-            "y": -places[one][1],
-            "x2": places[two][0],
-            "y2": -places[two][1],
-            "records": each.records,
-        }
-        for each in pairs
-        if (one := each.provider.say(language)) in places and (two := each.consumer.say(language)) in places
+        {"x": places[one][0], "y": -places[one][1], "x2": places[two][0], "y2": -places[two][1], "records": records}
+        for (one, two), records in between.items()
+        if one != two
     ]
     dots = [{"x": x, "y": -y, "name": _lines(name), "side": "left" if x < -0.01 else "right"}
             for name, (x, y) in places.items()]  # fmt: skip
@@ -179,6 +175,22 @@ def exchange_graph(pairs: Sequence[Between], language: Language, paper: Paper) -
             ),
         ],
     }
+
+
+def _busiest(pairs: Sequence[Between], language: Language) -> Mapping[tuple[str, str], int]:
+    """Records by provider and consumer; those beyond the busiest ``MOST_MEMBERS`` are one, said with their number."""
+    busy: Counter[str] = Counter()
+    for each in pairs:
+        for name in {each.provider.say(language), each.consumer.say(language)}:
+            busy[name] += each.records
+    shown = {name for name, _ in sorted(busy.items(), key=lambda told: (-told[1], told[0]))[:MOST_MEMBERS]}
+    others = translate(T("{count} other members"), language, count=number(len(busy) - len(shown), language))
+    summed: Counter[tuple[str, str]] = Counter()
+    for each in pairs:
+        pair = (each.provider.say(language), each.consumer.say(language))
+        one, two = (name if name in shown else others for name in pair)
+        summed[one, two] += each.records
+    return summed
 
 
 def told(pairs: Sequence[Between], language: Language) -> str:

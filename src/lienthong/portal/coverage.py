@@ -7,14 +7,14 @@ connected is listed all the same; every figure of the map stands in the table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from starlette.requests import Request
 
-from lienthong.directory.models import Member, Node
+from lienthong.directory.models import Member
 from lienthong.i18n import T
 from lienthong.law.rules import Rule, RuleUnknown, rule
 from lienthong.law.shapes import FIRST_DAY
@@ -23,7 +23,7 @@ from lienthong.law.units import units_on
 from lienthong.portal.finding import wanted
 from lienthong.portal.listing import Listing, asked_day, listing
 from lienthong.portal.mapfiles import Draw, MapSheet, map_routes, province_name
-from lienthong.portal.members import closed_on, province_member
+from lienthong.portal.members import Listed, closed_on, province_member
 from lienthong.portal.sheet import Mark, Row, Sheet, columns_of
 from lienthong.portal.shell import Pages, Section, Shell
 
@@ -40,15 +40,6 @@ COLUMNS: Final = columns_of(
     ("connected", T("Connected"), "figure"),
     ("share", T("Share, %"), "figure"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """Who took part and by which nodes."""
-
-    members: Sequence[Member]
-    nodes: Sequence[Node]
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

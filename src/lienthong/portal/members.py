@@ -6,9 +6,9 @@ with its successor; a province without member is in the tree all the same, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -17,12 +17,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lienthong.directory.document import Snapshot
-from lienthong.directory.models import Member
+from lienthong.directory.models import Member, Node
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T, translate
 from lienthong.law.agencies import AgencyUnknown, province_agency
-from lienthong.law.text import sort_key
+from lienthong.law.text import fold, sort_key
 from lienthong.law.units import units_on
+from lienthong.portal.finding import Wanted, wanted
 from lienthong.portal.listing import Listing, asked_day, listing
 from lienthong.portal.models import Name
 from lienthong.portal.pictures import Province
@@ -84,14 +85,29 @@ class Branch:
         return (self.member is not None) + sum(each.members for each in self.under)
 
 
-def member_pages(snapshot: Callable[[], Snapshot]) -> Callable[[Shell], Pages]:
-    """The pages, as a module of the portal; ``snapshot`` raises a Problem while there is no directory."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Who took part and by which nodes."""
+
+    members: Sequence[Member]
+    nodes: Sequence[Node]
+    at: datetime
+
+
+def member_pages(snapshot: Callable[[], Snapshot], on: Callable[[date], Awaitable[Listed]]) -> Callable[[Shell], Pages]:
+    """The pages, as a module of the portal; ``snapshot`` raises a Problem while there is no directory.
+
+    ``on``: who took part on a day, as far as this node knows earlier versions.
+    """
 
     async def read(request: Request) -> Sheet:
-        return _sheet(snapshot(), asked_day(request))
+        day = asked_day(request)
+        return _sheet(await on(day), day)
 
     async def facts(request: Request) -> dict[str, object]:
-        return {"tree": tree(snapshot().contents.members, asked_day(request))}
+        day, looked = asked_day(request), wanted(request.query_params.get("q", ""))
+        grown = tree((await on(day)).members, day)
+        return {"tree": grown if looked.everything else _found_branches(grown, looked)}
 
     def join(shell: Shell) -> Pages:
         async def one(request: Request) -> Response:
@@ -150,6 +166,18 @@ def tree(members: Iterable[Member], day: date) -> tuple[Branch, ...]:
     )
 
 
+def _found_branches(branches: Iterable[Branch], looked: Wanted) -> tuple[Branch, ...]:
+    """The branches that ``looked`` finds with all under them, and the way to those found further below."""
+    kept: list[Branch] = []
+    for each in branches:
+        code = each.member.id if each.member else ""
+        if looked.met_by(fold(f"{each.name.vi} {each.name.en} {code}")):
+            kept.append(each)
+        elif below := _found_branches(each.under, looked):
+            kept.append(Branch(each.name, each.member, below))
+    return tuple(kept)
+
+
 def provinces(members: Iterable[Member], day: date) -> tuple[Province, ...]:
     """Every province of ``day`` with the number of members in it: its people's committee and all below."""
     counted = {branch.name.vi: branch.members for branch in tree(members, day)[1].under}
@@ -168,11 +196,14 @@ def province_member(members: Mapping[str, Member], statistics_code: str, day: da
     return next((name for name in members if name.endswith(f"/GOV/{code}")), "")
 
 
-def _sheet(known: Snapshot, day: date) -> Sheet:
-    members = known.contents.members
+def _sheet(known: Listed, day: date) -> Sheet:
+    members = known.members
+    acting: dict[str, str] = {}
+    for each in known.nodes:
+        for member in each.members:
+            acting.setdefault(member, each.id)
     rows: list[Row] = []
     for member in members:
-        node = known.node_of(member.id)
         rows.append(
             Row(
                 (
@@ -180,7 +211,7 @@ def _sheet(known: Snapshot, day: date) -> Sheet:
                     member.id,
                     VERIFIED if member.verified else UNVERIFIED,
                     Name(*_both(KINDS[member.kind])),
-                    node.id if node else None,
+                    acting.get(member.id),
                     CLOSED if closed_on(member, day) else ACTIVE,
                     member.successor if closed_on(member, day) else None,
                 ),
@@ -188,7 +219,7 @@ def _sheet(known: Snapshot, day: date) -> Sheet:
             )
         )
     keys = [bytes([member.state == "closed"]) + sort_key(member.name_vi) for member in members]
-    return Sheet("thanh-vien", TITLE, COLUMNS, sorted_rows(rows, keys), known.issued)
+    return Sheet("thanh-vien", TITLE, COLUMNS, sorted_rows(rows, keys), known.at)
 
 
 def _both(message: str) -> tuple[str, str]:
