@@ -182,6 +182,8 @@ class Settings:
     """Tables copied from other members, compared with their sources every day, see ``docs/operating.md``."""
     mail: Mail | None = None
     """Where notices by e-mail go, see ``docs/cases.md``; absent: persons are told on their pages alone."""
+    matching: Path | None = None
+    """Folder of the state of ``lienthong link``; the first member's data officers review its doubtful pairs."""
     error_style: Literal["camel", "snake"] = "camel"
     """Spelling of X-Road error types on ``/r1``: ``camel`` as before X-Road 7.8, ``snake`` as after."""
     max_body_bytes: int = 16 * 1024 * 1024
@@ -279,7 +281,7 @@ def settings_from(table: Mapping[str, object], source: Path) -> Settings:
 
 
 def _converted(name: str, value: object, source: Path) -> object:
-    if name in ("data", "directory_anchor", "pkcs11_pin_file", "tsa_roots", "emblem"):
+    if name in ("data", "directory_anchor", "pkcs11_pin_file", "tsa_roots", "emblem", "matching"):
         path = Path(str(value))
         return path if path.is_absolute() else (source.parent / path).resolve()
     if name == "members":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC
 from typing import Final
 
 import pyarrow as pa
@@ -32,7 +33,10 @@ def number_of(store: Store, name: str) -> int:
     )
     if len(rows) != 1:
         raise MatchingRefused(
-            T("{count} records are called {name}."), mend=T("Say it as source/identifier."), count=len(rows), name=name
+            T("{count} records are called {record}."),
+            mend=T("Say it as source/identifier."),
+            count=len(rows),
+            record=name,
         )
     return int(rows[0][0])
 
@@ -74,7 +78,7 @@ def changes(store: Store, *ids: str) -> list[Change]:
         f"SELECT number, moment, kind, id, other, who, undone FROM journal {asked} ORDER BY number",
         *([list(ids), list(ids)] if ids else []),
     )
-    return [Change(*row) for row in rows]
+    return [Change(number, moment.replace(tzinfo=UTC), *rest) for number, moment, *rest in rows]
 
 
 def find(store: Store, record: Mapping[str, str | None], weights: Weights | None = None) -> list[Found]:

@@ -55,6 +55,8 @@ class Right(StrEnum):
     """See what was asked and answered.  No role has it: bodies are not kept, and no page may show one."""
     LOOK_UP = "look-up"
     """Ask the national databases about a person, firm or parcel, for a case in hand; every call leaves a record."""
+    REVIEW_RECORDS = "review-records"
+    """See the member's own records side by side and say whether they mean one person; each look is audited."""
     SEE_HEALTH = "see-health"
     """See what is wrong with the node (doctor)."""
     MANAGE_NODE = "manage-node"

@@ -36,6 +36,7 @@ MATRIX: Final = MappingProxyType(
                 Right.DECIDE_REQUESTS,
                 Right.SEE_AGREEMENTS,
                 Right.SEE_CALLS,
+                Right.REVIEW_RECORDS,
                 Right.SEE_HEALTH,
                 Right.HANDLE_CASES,
                 Right.OPEN_CASES,

@@ -18,7 +18,7 @@ from lienthong.identity.sessions import queries
 from lienthong.identity.sessions.keep import TOKEN_MARK
 
 LONGEST_DAYS: Final = 365
-NOT_BY_TOKEN: Final = frozenset({Right.APPROVE_TRUST, Right.MANAGE_PERSONS, Right.MANAGE_MEMBERS})
+NOT_BY_TOKEN: Final = frozenset({Right.APPROVE_TRUST, Right.MANAGE_PERSONS, Right.MANAGE_MEMBERS, Right.REVIEW_RECORDS})
 """What takes a person in front of a screen."""
 
 Connection = Any

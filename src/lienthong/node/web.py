@@ -36,6 +36,7 @@ from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
 from lienthong.node.publishdesk import NodePublishDesk
+from lienthong.node.reviewdesk import NodeReviewDesk
 from lienthong.node.rooms import Rooms, drawing_files_in, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
@@ -64,6 +65,7 @@ from lienthong.portal.pictures import picture_pages
 from lienthong.portal.publishing import publishing_pages
 from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.portal.rekeying import rekeying_pages
+from lienthong.portal.review import review_pages
 from lienthong.portal.services import service_pages
 from lienthong.portal.shell import Shell
 from lienthong.portal.status import status_pages
@@ -147,6 +149,8 @@ class PublicWeb:
             rekeying_pages(),
             *change_rooms,
             agreeing_pages(agreements),
+            *((review_pages(NodeReviewDesk(local.pool, local.settings.matching, local.settings.members[0])),)
+              if local.settings.matching else ()),
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
             ),
