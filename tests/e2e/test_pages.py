@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from tests.e2e.country import CITIZEN, ONE_STOP_SYSTEM, Country, until
 
@@ -120,3 +120,38 @@ def test_the_verifier_accepts_a_receipt_of_the_demo_and_refuses_it_once_changed(
     assert alone == "open"
     assert CITIZEN in facts
     assert asked == [], "the verifier sends nothing anywhere"
+
+
+@pytest.mark.parametrize(("language", "path", "verdict"), [
+    ("vi", "", "Biên nhận khớp với chính nó"), ("en", "/en", "The receipt fits itself"),
+])  # fmt: skip
+def test_a_records_page_recomputes_its_receipt_in_the_browser_and_tells_a_changed_one(
+    country: Country, page: Page, language: str, path: str, verdict: str
+):
+    page.goto(country.portal + "/")
+    shown = str(page.locator("table.uses .evidence a[href*='/records/']").first.get_attribute("href"))
+    node, record = urljoin(country.portal, shown).split("/records/")
+    receipt = f"{node}/log/receipt/{record}"
+    until(lambda: country.http.get(receipt).json()["proof"], 20, "a checkpoint covers the record")
+    page.goto(f"{node}{path}/records/{record}")
+
+    page.click("[data-proof] button")
+    page.wait_for_selector("#verdict[data-verdict]")
+
+    assert page.get_attribute("#verdict", "data-verdict") == "open"  # whose keys they are the receipt alone can not say
+    assert page.inner_text("#verdict h2") == verdict
+    states = {
+        str(row.get_attribute("data-check")): row.get_attribute("data-ok") for row in page.locator("[data-check]").all()
+    }
+    assert "false" not in states.values()
+    assert {states[name] for name in ("record-form", "record-hash", "checkpoint", "inclusion")} == {"true"}
+
+    def changed(route: Route) -> None:
+        told = country.http.get(receipt).json()
+        told["record"] = told["record"].replace('"outcome":"permitted"', '"outcome":"refused"')
+        route.fulfill(json=told)
+
+    page.route("**/log/receipt/*", changed)
+    page.click("[data-proof] button")
+    page.wait_for_selector("#verdict[data-verdict=bad]")
+    assert page.locator("[data-check=record-hash][data-ok=false]").count() == 1

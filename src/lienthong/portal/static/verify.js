@@ -802,5 +802,26 @@
     document.addEventListener("drop", (event) => { event.preventDefault(); over(false); take(event.dataTransfer.files); });
   };
 
-  if (globalThis.document) start();
+  /** On a record's own page: its receipt is fetched and recomputed at the press of a button. */
+  const startHere = (place) => {
+    const button = place.querySelector("button");
+    place.hidden = false;
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        const answer = await fetch(place.dataset.proof, { headers: { Accept: "application/json" } });
+        given.receipt = answer.ok ? await answer.json() : undefined;
+      } catch {
+        given.receipt = undefined;
+      }
+      await check();
+      button.disabled = false;
+    });
+  };
+
+  if (globalThis.document) {
+    const place = document.querySelector("[data-proof]");
+    if (place) startHere(place);
+    else start();
+  }
 })();
