@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -196,3 +198,45 @@ async def test_a_table_names_its_next_page(told: Told) -> None:
 
     assert following["page"] == 2
     assert following["rows"] != whole["rows"]
+
+
+async def lienthong(told: Told, *arguments: str) -> tuple[int, str, str]:
+    """The command against this node: status, what it printed, what it said beside."""
+    surroundings = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "LANG": "en_US.UTF-8",
+                    "LIENTHONG_PORTAL": told.portal.url, "LIENTHONG_TOKEN": told.token}  # fmt: skip
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lienthong.cli", "api", *arguments, env=surroundings,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, beside = await running.communicate()
+    return running.returncode or 0, said.decode(), beside.decode()
+
+
+async def test_the_command_lists_and_does_what_the_api_can(told: Told) -> None:
+    status, listed, _ = await lienthong(told)
+    assert status == 0
+    assert re.search(r"^cases/open +Open a case$", listed, re.M)
+    assert re.search(r"^ +kind= owner= title= \[text=\]", listed, re.M)
+    assert "approvals/approve            Approve a change that needs two persons (in the portal alone)" in listed
+
+    wish = ("cases/open", "kind=quality-ticket", f"owner={told.site.local.settings.members[0]}", "title=Thiếu xã")
+    status, opened, _ = await lienthong(told, *wish, "--key", "phieu-2026-11-23")
+    assert status == 0, opened
+    case = json.loads(opened)["case"]
+    _, again, beside = await lienthong(told, *wish, "--key", "phieu-2026-11-23")
+    assert (json.loads(again)["case"], beside.strip()) == (
+        case,
+        "This was done before; here is the first answer again.",
+    )
+    _, read, _ = await lienthong(told, f"/v1/cases/{case}")
+    assert json.loads(read)["title"] == "Thiếu xã"
+
+    for arguments, kind in (
+        (("no/such",), "no-such-call"), (("cases/open", "colour=red"), "no-such-call"),
+        (("cases/open", "title=?"), "bad-input"), (("approvals/approve", "proposal=7"), "not-by-token"),
+    ):  # fmt: skip
+        status, _, beside = await lienthong(told, *arguments)
+        assert (status, beside.splitlines()[-1 if kind != "bad-input" else -3].strip()) == (
+            1,
+            f"urn:lienthong:problem:{kind}",
+        ), beside

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "node": "Prepare a node and show what the directory must know of it.",
     "directory": "On the national node: admit members, nodes, systems and purposes.",
     "case": "Open, answer and settle requests, disputes and reports, with their legal clocks.",
+    "api": "List what a node's API can do, and do it with a token.",
     "account": "Add the persons who work with this node, their roles and one-time links.",
     "publish": "Publish a PostgreSQL table, a CSV or a Parquet file as a service.",
     "agreement": "Request, approve, refuse and list agreements.",
