@@ -253,7 +253,7 @@ async def test_a_key_sent_twice_opens_one_case_and_with_other_words_none(db):
     with pytest.raises(KeyReused) as reused:
         await a_case(db, once="k1", title="Khác")
     assert reused.value.kind == "key-reused"
-    assert (await a_case(db, once="k1", by=CITIZEN)).id != first.id
+    assert (await a_case(db, once="k1", by=FOREIGN_OFFICER)).id != first.id
 
 
 async def test_what_nobody_sees_is_not_kept_and_script_stays_text(db):

@@ -69,5 +69,7 @@ def test_a_clock_is_paused_resumed_and_extended_by_command(node: Path):
     assert told(node, "pause", opened, "--reason", "Chờ bổ sung")["paused"]
     assert not told(node, "resume", opened)["paused"]
     assert told(node, "extend", opened, "--reason", "Cần thêm thời gian")["extended"]
-    assert told(node, "counts") == [{"kind": "feedback", "owner": "VN/GOV/H24", "running": 1, "overdue": 0, "ended": 0}]
+    assert told(node, "counts") == [
+        {"kind": "feedback", "owner": "VN/GOV/H24", "running": 1, "overdue": 0, "ended": 0, "escalated": 0}
+    ]
     assert {"breach", "rights-request"} <= {each["kind"] for each in told(node, "kinds")}

@@ -15,7 +15,7 @@ from tests.conftest import drop_database
 TABLES = (
     "account, role_held, person_at_provider, password, passkey, first_link, session, sign_in_attempt,"
     " sign_in_failure, api_token, admin_act, proposal, form_key, case_event, case_file, visit,"
-    " person_number, subject_use, deed_answer, notice, notice_wish"
+    " person_number, subject_use, deed_answer, notice, notice_wish, case_evidence"
 )
 
 

@@ -15,6 +15,7 @@ from lienthong.identity.models import Role
 from lienthong.portal.cases import case_pages
 from lienthong.storage.pool import reading
 from lienthong.storage.provision import DatabaseDsns
+from lienthong.trust.seal import Seal
 from tests.identity.build import ELSEWHERE, HERE, NOW, a_person, acting
 from tests.identity.portal import Small, send, small_portal
 from tests.portal.axe import AXE, breaches, open_chromium
@@ -43,7 +44,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(emptied: DatabaseDsns) -> AsyncIterator[Desk]:
-    async with small_portal(emptied.app, more=lambda small: [case_pages(small.pool)]) as small:
+    async with small_portal(emptied.app, more=lambda small: [case_pages(small.pool, Seal(b"s" * 32))]) as small:
         async with reading(small.pool) as db:
             opener = await a_person(db, "an", Role.INTEGRATOR, member=ELSEWHERE)
             await a_person(db, "hoa", Role.DATA_OFFICER)

@@ -24,6 +24,7 @@ from lienthong.portal.inbox import Inbox, inbox_pages
 from lienthong.portal.noticing import Ways, notice_pages
 from lienthong.storage.pool import Pool, open_pool, reading
 from lienthong.storage.provision import DatabaseDsns
+from lienthong.trust.seal import Seal
 from tests.cases.build import NOW, OTHER, OWNER, a_case, by
 from tests.identity.build import a_person, acting
 from tests.identity.portal import Small, send, small_portal
@@ -203,7 +204,11 @@ async def test_a_person_chooses_on_a_page_and_confirms_the_address_and_reads_new
 
     def modules(small: Small):
         inbox = Inbox((case_news(small.pool),))
-        return [case_pages(small.pool), inbox_pages(inbox), notice_pages(small.pool, code, Ways(True, True))]
+        return [
+            case_pages(small.pool, Seal(b"s" * 32)),
+            inbox_pages(inbox),
+            notice_pages(small.pool, code, Ways(True, True)),
+        ]
 
     async with small_portal(emptied.app, more=modules) as small:
         async with reading(small.pool) as db:

@@ -13,6 +13,8 @@ EXAMPLES = {
     "/members/{id:path}": "/members/VN/GOV/H24",
     "/services/{id:path}": f"/services/{UNIT}?try=1",
     "/cases/{case}": "/cases/0123456789abcdef",
+    "/cases/open/{kind}": "/cases/open/feedback",
+    "/cases/{case}/files/{evidence}": "/cases/0123456789abcdef/files/0123456789abcdef",
     "/feedback/{code}": "/feedback/0123456789abcdef",
     "/figures/{key}": "/figures/services",
     "/login/first/{secret}": "/login/first/no-such-link",

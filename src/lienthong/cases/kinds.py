@@ -17,6 +17,7 @@ from lienthong.law.rules import RulesInvalid
 
 _SHIPPED: Final = Path(__file__).with_name("kinds.toml")
 WHO: Final = frozenset(("opener", "handler"))
+OPENERS: Final = frozenset(("citizen", "staff"))
 SHOWN: Final = frozenset(("counts", "status"))
 
 STATES: Final = MappingProxyType(
@@ -87,7 +88,11 @@ def _flow(entry: Any) -> Flow:  # Any: what TOML gave
 
 
 def _kind(entry: Any, flows: dict[str, Flow]) -> Kind:  # Any: what TOML gave
-    if entry["shown"] not in SHOWN or bool(entry["act"]) == bool(entry.get("matters")):
+    if (
+        not OPENERS.issuperset(entry["openers"])
+        or entry["shown"] not in SHOWN
+        or bool(entry["act"]) == bool(entry.get("matters"))
+    ):
         raise ValueError(f"the kind {entry['name']} has no clock, or shows what there is not")
     return Kind(
         name=entry["name"],
@@ -100,6 +105,7 @@ def _kind(entry: Any, flows: dict[str, Flow]) -> Kind:  # Any: what TOML gave
         extension=entry["extension"],
         pauses=entry["pauses"],
         handler=Right(entry["handler"]),
+        openers=frozenset(entry["openers"]),
         shown=entry["shown"],
         legal_basis=entry["legal_basis"],
         valid_from=entry["valid_from"],

@@ -46,6 +46,8 @@ class Kind:
     """Name of the dated rule for the one extension; "" for none."""
     pauses: bool
     handler: Right
+    openers: frozenset[str]
+    """Who may open one on a page or by API: ``citizen``, ``staff``; none: the node by itself, or a command."""
     shown: str
     """What everybody may see: ``counts`` or ``status``."""
     legal_basis: str
@@ -92,6 +94,8 @@ class Case:
     answer_left: int | None
     """What is left of each clock while it stands still: working days, days, or seconds of a clock in hours."""
     left: int | None
+    escalated: int = 0
+    """The step to which it was reported because it is late; 0: not."""
 
     def overdue(self, now: datetime) -> bool:
         """Whether it should have been answered or settled before ``now``."""
@@ -121,6 +125,23 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """A file that came with an event of a case; its content lies sealed beside it."""
+
+    id: str
+    number: int
+    """The event it came with."""
+    name: str
+    """As its sender called it: for people, never for paths or addresses."""
+    media_type: str
+    """By its content."""
+    size: int
+    """Bytes."""
+    sha256: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """How many cases of a kind a member has."""
 
@@ -129,3 +150,5 @@ class Count:
     running: int
     overdue: int
     ended: int
+    escalated: int
+    """Running ones that are so late that they were reported upwards."""

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Final
 
 from lienthong.cases import queries
 from lienthong.cases.kinds import kind_on
-from lienthong.cases.models import Case, Event
+from lienthong.cases.models import Case, Event, Kind
 from lienthong.cases.notices.announcing import announce
 from lienthong.cases.reading import NoSuchCase
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.identity.models import Actor, Right
-from lienthong.identity.rights import require
+from lienthong.identity.rights import NotAllowed, may, require
 from lienthong.law.calendar import ZONE, WorkCalendar, shipped_calendar
 from lienthong.law.rules import RuleBook, shipped_rules
 from lienthong.law.text import visible
@@ -83,6 +83,8 @@ async def open_case(
         require(by, Right.OPEN_CASES)
     clocks = clocks or Clocks()
     case = _new(wish, by, now, clocks)
+    if by is not None and not may_open(kind_on(case.kind, case.opened_on), by):
+        raise NotAllowed(T("Cases of this kind are not opened by you."), mend=T("See which ones you may open."))
     await _fits(db, case, by)
     key = f"{case.opener or ''}/{once}" if once else None
     if not await queries.insert_case(db, case, key):
@@ -92,6 +94,11 @@ async def open_case(
     await queries.insert_event(db, case.id, event)
     await announce(db, case, event)
     return case
+
+
+def may_open(kind: Kind, actor: Actor) -> bool:
+    """Whether ``actor`` is one of those who open cases of this kind."""
+    return may(actor, Right.OPEN_CASES) and ("citizen" if actor.member is None else "staff") in kind.openers
 
 
 def _new(wish: Wish, by: Actor | None, now: datetime, clocks: Clocks) -> Case:

@@ -9,14 +9,15 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from lienthong.cases.models import Case, Count, Event
+from lienthong.cases.models import Case, Count, Event, Evidence
 
 Connection: TypeAlias = AsyncConnection[Any]
 """A connection of any row factory; the caller owns the transaction."""
 
 CASE: Final = """
     SELECT id, kind, matter, owner, opener, opener_member, title, text, about, facts, state, version, opened_at,
-           opened_on, answer_due, due, answered_at, ended_at, extended, paused_at, answer_left, "left"
+           opened_on, answer_due, due, answered_at, ended_at, extended, paused_at, answer_left, "left",
+           escalated
       FROM case_file
 """
 
@@ -97,17 +98,55 @@ async def insert_event(db: Connection, case: str, event: Event) -> None:
     )  # fmt: skip
 
 
+async def insert_evidence(db: Connection, case: str, evidence: Evidence, sealed: bytes) -> None:
+    """Keep a file."""
+    await db.execute(
+        """
+        INSERT INTO case_evidence ("case", id, number, name, media_type, size, sha256, at, sealed)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        (case, evidence.id, evidence.number, evidence.name, evidence.media_type, evidence.size, evidence.sha256,
+         evidence.at, sealed),
+    )  # fmt: skip
+
+
+async def evidence_of(db: Connection, case: str) -> list[Evidence]:
+    """The files of a case, without their content, oldest first."""
+    async with db.cursor(row_factory=class_row(Evidence)) as cursor:
+        await cursor.execute(
+            """
+            SELECT id, number, name, media_type, size, sha256, at FROM case_evidence
+             WHERE "case" = %s ORDER BY number, at, id
+            """,
+            (case,),
+        )
+        return await cursor.fetchall()
+
+
+async def sealed_evidence(db: Connection, case: str, evidence: str) -> tuple[Evidence, bytes] | None:
+    """One file of a case with its sealed content."""
+    found = await db.execute(
+        """
+        SELECT id, number, name, media_type, size, sha256, at, sealed FROM case_evidence
+         WHERE "case" = %s AND id = %s
+        """,
+        (case, evidence),
+    )
+    row = await found.fetchone()
+    return (Evidence(*row[:7]), bytes(row[7])) if row else None
+
+
 async def update_case(db: Connection, case: Case, version: int) -> bool:
     """Put the case as it is now in the place of ``version``; False when that is no longer the version that stands."""
     done = await db.execute(
         """
         UPDATE case_file
            SET state = %s, version = %s, answer_due = %s, due = %s, answered_at = %s, ended_at = %s, extended = %s,
-               paused_at = %s, answer_left = %s, "left" = %s
+               paused_at = %s, answer_left = %s, "left" = %s, escalated = %s
          WHERE id = %s AND version = %s
         """,
         (case.state, case.version, case.answer_due, case.due, case.answered_at, case.ended_at, case.extended,
-         case.paused_at, case.answer_left, case.left, case.id, version),
+         case.paused_at, case.answer_left, case.left, case.escalated, case.id, version),
     )  # fmt: skip
     return done.rowcount == 1
 
@@ -116,6 +155,9 @@ async def counts(db: Connection) -> list[Count]:
     """Cases by kind and member, with those overdue: what everybody may see."""
     async with db.cursor(row_factory=class_row(Count)) as cursor:
         await cursor.execute(
-            'SELECT kind, owner, running, overdue, ended FROM stat_case ORDER BY kind COLLATE "C", owner COLLATE "C"'
+            """
+            SELECT kind, owner, running, overdue, ended, escalated FROM stat_case
+             ORDER BY kind COLLATE "C", owner COLLATE "C"
+            """
         )
         return await cursor.fetchall()

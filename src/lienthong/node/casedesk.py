@@ -13,12 +13,15 @@ from lienthong.cases.notices.sending import Carry, Sending
 from lienthong.cases.notices.wording import NEWS, code_of
 from lienthong.cases.todo import Offer, Phrase, Todo
 from lienthong.config import Settings
+from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.identity.models import Actor
 from lienthong.node.finding import Check, fine
 from lienthong.node.local import Local
 from lienthong.portal.app import PageModule
+from lienthong.portal.casefiles import opening_pages
 from lienthong.portal.cases import case_pages
+from lienthong.portal.models import Name
 from lienthong.portal.noticing import Ways, notice_pages
 from lienthong.storage.pool import Pool, reading, wait_for_notices
 
@@ -110,4 +113,13 @@ def case_news(pool: Pool) -> Offer:
 def case_modules(local: Local) -> tuple[PageModule, ...]:
     """The pages about cases."""
     ways = Ways(mail=local.settings.mail is not None, webhook=False)
-    return (case_pages(local.pool), notice_pages(local.pool, code_in(local), ways))
+
+    def members() -> dict[str, Name]:
+        try:
+            known = local.directory.snapshot().contents.members
+        except Problem:
+            return {}
+        return {str(each.id): Name(each.name_vi, each.name_en) for each in known if each.state == "active"}
+
+    opening = opening_pages(local.pool, local.seal, members)
+    return (opening, case_pages(local.pool, local.seal), notice_pages(local.pool, code_in(local), ways))

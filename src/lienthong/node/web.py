@@ -86,7 +86,8 @@ from lienthong.web import install
 
 log = structlog.get_logger("lienthong.public")
 CLOSE_EVERY_S = 5.0
-MAX_BODY = 1024 * 1024
+MAX_BODY = 6 * 1024 * 1024
+"""Files of evidence with their form; they go to the disk while they come, and most pages take less."""
 
 
 class PublicWeb:

@@ -97,7 +97,8 @@ def case_deeds(pool: Pool, is_member: Callable[[str], bool]) -> tuple[Deed[Any],
     }
     return (
         Deed("cases/open", T("Open a case"), Opened, opened, Right.OPEN_CASES,
-             problems=(BadCase, NoSuchKind, NoSuchCase, NotAllowed), gives=GIVES, forms=("/mine/uses/{record_hash}",)),
+             problems=(BadCase, NoSuchKind, NoSuchCase, NotAllowed), gives=GIVES,
+             forms=("/mine/uses/{record_hash}", "/cases/open/{kind}")),
         Deed("cases/move", T("Move a case to another state"), Moving, moved, changed=CaseChanged,
              problems=(*may_raise, RefusalUnfounded), gives=GIVES, forms=FORMS),
         *(Deed(f"cases/{name}", title, Said, done, changed=CaseChanged, problems=may_raise, gives=GIVES, forms=FORMS)
@@ -113,7 +114,10 @@ def case_reads(pool: Pool) -> list[BaseRoute]:
         async with reading(pool) as db:
             case = await case_for(db, case_id, actor)
             events = await queries.events_of(db, case.id)
-        body = asdict(case) | {"events": [asdict(each) for each in events]}
+            files = await queries.evidence_of(db, case.id)
+        evidence = [asdict(each) | {"sha256": each.sha256.hex(), "href": f"/cases/{case.id}/files/{each.id}"}
+                    for each in files]  # fmt: skip
+        body = asdict(case) | {"events": [asdict(each) for each in events], "evidence": evidence}
         headers = {"ETag": f'"{case.version}"', "Cache-Control": "no-store"}
         return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), 200, headers, "application/json")
 

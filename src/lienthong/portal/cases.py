@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lienthong.cases import moving, queries
+from lienthong.cases.evidence import MOST_BYTES, MOST_FILES, File, attach
 from lienthong.cases.kinds import STATES, kind_on, shipped_kinds
 from lienthong.cases.models import Case, Kind
 from lienthong.cases.moving import FOUNDED, Deed
@@ -32,6 +33,7 @@ from lienthong.portal.models import Name
 from lienthong.portal.sheet import Row, Sheet, columns_of
 from lienthong.portal.shell import Pages, Section, Shell, both, prefix_of
 from lienthong.storage.pool import Connection, Pool, reading
+from lienthong.trust.seal import Seal
 from lienthong.web import page_language
 
 TITLE: Final = T("Cases and their time limits")
@@ -40,6 +42,7 @@ COLUMNS: Final = columns_of(
     ("owner", T("Member that must act"), "code"),
     ("running", T("Running"), "figure"),
     ("overdue", T("Overdue"), "figure"),
+    ("escalated", T("Reported upwards"), "figure"),
     ("ended", T("Ended"), "figure"),
     ("legal_basis", T("Legal basis")),
 )
@@ -60,7 +63,7 @@ VERBS: Final[Mapping[str, Act]] = {
 }
 
 
-def case_pages(pool: Pool) -> Callable[[Shell], Pages]:
+def case_pages(pool: Pool, seal: Seal) -> Callable[[Shell], Pages]:
     """The pages, as a module of the portal."""
 
     async def sheet(request: Request) -> Sheet:
@@ -69,8 +72,8 @@ def case_pages(pool: Pool) -> Callable[[Shell], Pages]:
             found = await queries.counts(db)
         kinds = {kind.name: kind for kind in shipped_kinds()}
         rows = [
-            Row((_title(kinds[each.kind]), each.owner, each.running, each.overdue, each.ended,
-                 kinds[each.kind].legal_basis))
+            Row((_title(kinds[each.kind]), each.owner, each.running, each.overdue, each.escalated,
+                 each.ended,                 kinds[each.kind].legal_basis))
             for each in found
         ]  # fmt: skip
         return Sheet("vu-viec", TITLE, COLUMNS, tuple(rows), datetime.now(UTC))
@@ -81,7 +84,7 @@ def case_pages(pool: Pool) -> Callable[[Shell], Pages]:
             " limit. How many are late is told to everybody; what a case says, only to those whom it concerns."
         )
         page = Listing("/cases", TITLE, lead, sheet, empty=T("No case was opened yet."))
-        room = Room(shell, pool)
+        room = Room(shell, pool, seal)
         routes = (*listing(shell, page), *both("/cases/{case}", room.one, ("GET", "POST")))
         return Pages(routes, (Section("/cases", T("Cases")),))
 
@@ -91,9 +94,10 @@ def case_pages(pool: Pool) -> Callable[[Shell], Pages]:
 class Room:
     """One case and what may be done to it."""
 
-    def __init__(self, shell: Shell, pool: Pool) -> None:
+    def __init__(self, shell: Shell, pool: Pool, seal: Seal) -> None:
         self._shell = shell
         self._pool = pool
+        self._seal = seal
 
     async def one(self, request: Request) -> Response:
         """The case with its history and the forms of those who may act.  Raises LoginNeeded, NoSuchCase."""
@@ -102,13 +106,14 @@ class Room:
         async with reading(self._pool) as db:
             await case_for(db, case_id, actor)  # before anything typed is read
         if request.method == "POST":
-            form = await read_form(request, self._shell)
+            form = await read_form(request, self._shell, most_file_bytes=MOST_BYTES)
             status = await self._acted(form, case_id, actor)
             if status == 303:
                 return RedirectResponse(f"{prefix_of(request)}/cases/{case_id}", 303)
         async with reading(self._pool) as db:
             case = await case_for(db, case_id, actor)
             events = await queries.events_of(db, case_id)
+            evidence = await queries.evidence_of(db, case_id)
             if actor.person is not None:
                 await case_seen(db, actor.person, case_id, datetime.now(UTC))
         kind = kind_on(case.kind, case.opened_on)
@@ -122,6 +127,7 @@ class Room:
             overdue=case.overdue(datetime.now(UTC)), founded=sorted(FOUNDED), most=LONGEST_TEXT,
             due=last_day(case.due) if case.due else None,
             answer_due=last_day(case.answer_due) if case.answer_due and not case.answered_at else None,
+            evidence=evidence, most_files=MOST_FILES, most_mb=MOST_BYTES // 1024**2,
             back=translate(TITLE, page_language(request)),
         )  # fmt: skip
 
@@ -135,7 +141,9 @@ class Room:
         try:
             async with reading(self._pool) as db:
                 now = datetime.now(UTC)
-                await (moving.move(db, deed, target, now) if verb == "move" else VERBS[verb](db, deed, now))
+                done = await (moving.move(db, deed, target, now) if verb == "move" else VERBS[verb](db, deed, now))
+                files = [File(each.name, each.content) for each in form.files("files")]
+                await attach(db, done.id, done.version, files, self._seal, now)
         except Problem as refused:
             form.fault("", refused.message, **refused.facts)
             return refused.status
