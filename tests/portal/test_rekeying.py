@@ -105,6 +105,8 @@ async def test_the_table_is_taken_as_a_workbook_or_csv_with_codes_as_text(desk: 
         (b"\xff\xfe\x00bad", {"sums": "dan_so"}, "UTF-8"),
         (PROVINCES, {"sums": "khong_co"}, "khong_co"),
         (PROVINCES, {}, "ít nhất một cột"),
+        (PROVINCES, {"sums": "dan_so", "means": "dan_so:ty_le"}, "hoặc là"),
+        (PROVINCES, {"sums": "dan_so", "before": "1/1/1970"}, "2004-07-08"),
         (PROVINCES, {"means": "ty_le"}, "cột:trọng số"),
         (PROVINCES.replace("100", "1 00"), {"sums": "dan_so"}, "số"),
         (PROVINCES, {"sums": "dan_so", "before": "32/13/2025"}, "31/12/2026"),
@@ -112,7 +114,20 @@ async def test_the_table_is_taken_as_a_workbook_or_csv_with_codes_as_text(desk: 
         ("ma,ma,dan_so\n01,01,5\n", {"sums": "dan_so"}, "không có cột"),
         ("ma,dan_so\n01,NaN\n", {"sums": "dan_so"}, "số"),
     ],
-    ids=["empty", "no text", "no column", "no figures", "no weight", "no number", "no day", "too long", "twice", "NaN"],
+    ids=[
+        "empty",
+        "no text",
+        "no column",
+        "no figures",
+        "both",
+        "before the register",
+        "no weight",
+        "no number",
+        "no day",
+        "too long",
+        "twice",
+        "NaN",
+    ],
 )
 async def test_what_is_no_table_of_figures_is_told_and_stays_as_typed(desk: Desk, table, typed, told):
     answer = await desk.send(table, **typed)

@@ -13,6 +13,7 @@ import typer
 from lienthong.cli.terminal import language, note, show_json
 from lienthong.errors import Problem
 from lienthong.i18n import T, translate
+from lienthong.law.units import check_day
 from lienthong.linkage.address import Resolution, resolve
 from lienthong.linkage.explain import COLUMNS, as_json, explanation, fields_of
 
@@ -47,7 +48,8 @@ def address(
 
     lienthong address --file in.csv --column diachi --out out.csv
     """
-    day, day_written = _day(as_of) or datetime.now().astimezone().date(), _day(written)
+    today = datetime.now().astimezone().date()
+    day, day_written = check_day(_day(as_of) or today, today), _day(written)
     if file is not None and column and out is not None and text is None:
         _convert(file, column, out, day, day_written)
     elif text is not None and file is None:

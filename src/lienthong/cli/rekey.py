@@ -13,6 +13,7 @@ import typer
 from lienthong.cli.terminal import language, note
 from lienthong.errors import Problem
 from lienthong.i18n import T
+from lienthong.law.units import check_day
 from lienthong.linkage.rekey import Figures, Rekeyed, rekey
 
 app = typer.Typer(add_completion=False)
@@ -45,8 +46,13 @@ def rekey_table(
     """
     if method not in ("whole", "usual", "equal"):
         raise typer.BadParameter("method is whole, usual or equal")
-    figures = Figures(code_column, _listed(sums), tuple(_weighted(pair) for pair in _listed(means)), _listed(by))
-    made = rekey(_read(file, figures), figures, before.date(), after.date(), method)
+    rates = tuple(_weighted(pair) for pair in _listed(means))
+    if set(_listed(sums)) & {name for name, _ in rates}:
+        raise typer.BadParameter("a column is either an amount (--sum) or a rate (--mean)")
+    figures = Figures(code_column, _listed(sums), rates, _listed(by))
+    today = datetime.now().astimezone().date()
+    first, second = check_day(before.date(), today), check_day(after.date(), today)
+    made = rekey(_read(file, figures), figures, first, second, method)
     _print(made, figures)
     _report(made)
     if made.lost:

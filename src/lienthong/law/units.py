@@ -20,6 +20,11 @@ REFORM: Final = date(2025, 7, 1)
 """The day the two-level model began: 34 provinces, no districts, new communes."""
 LAST_OLD_DAY: Final = REFORM - timedelta(days=1)
 
+FIRST_KNOWN_DAY: Final = date(2004, 7, 8)
+"""QĐ 124/2004/QĐ-TTg gave today's codes: of what stood before, the register knows nothing."""
+FURTHEST_AHEAD: Final = timedelta(days=366)
+"""How far ahead of today changes that are already decided may be asked for."""
+
 _TABLES: Final[dict[Level, tuple[str, ...]]] = {
     "province": ("provinces",),
     "district": ("districts",),
@@ -44,6 +49,19 @@ class UnitCodeAmbiguous(Problem):
     status = 409
     side = "caller"
     title = T("The administrative code is ambiguous")
+
+
+def check_day(day: date, today: date) -> date:
+    """``day`` when the register can speak of it; raises UnitUnknown for one before it begins or far in the future."""
+    if FIRST_KNOWN_DAY <= day <= today + FURTHEST_AHEAD:
+        return day
+    raise UnitUnknown(
+        T("Nothing is known of the units of {day}: the register speaks of the days from {first} to {last}."),
+        mend=T("Ask for a day between them."),
+        day=day.isoformat(),
+        first=FIRST_KNOWN_DAY.isoformat(),
+        last=(today + FURTHEST_AHEAD).isoformat(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

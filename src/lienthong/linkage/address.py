@@ -71,6 +71,7 @@ def resolve(text: str, day: date, written: date | None = None, names: Gazetteer 
     """
     names = names or gazetteer()
     read = readings_of(words_of(text), names)
+    read = [each for each in read if not _mended_beyond_belief(each)]
     if written is not None:
         read = [each for each in read if each.commune is None or each.commune.place.old == (written < REFORM)] or read
     scored = sorted(((_score(each), each) for each in read if not _cuts_a_name(each, read)), key=_best_first)
@@ -95,6 +96,11 @@ def resolve(text: str, day: date, written: date | None = None, names: Gazetteer 
     plain = all(step.how == "written" for step in steps) and len(steps) >= (3 if best.deepest.place.old else 2)
     basis = units[0].legal_basis if units[0] != read_as else None
     return Resolution("exact" if plain else "corrected", units[0], top, beside, read_as, steps, basis)
+
+
+def _mended_beyond_belief(reading: Reading) -> bool:
+    """Whether its commune was found by mending a letter and by taking another kind of unit: two slips are a guess."""
+    return reading.commune is not None and reading.commune.mended and not reading.commune.kind_agrees
 
 
 def _only_by_age(best: Reading, others: list[Reading], day: date) -> bool:

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from lienthong.errors import Problem, Side
 from lienthong.i18n import Language, T, translate
+from lienthong.law.units import UnitUnknown, check_day
 from lienthong.linkage.address import Resolution, Status, resolve
 from lienthong.linkage.explain import as_json, explanation
 from lienthong.portal.forms import Form, read_form
@@ -73,6 +74,7 @@ def address_pages() -> Callable[[Shell], Pages]:
             if form.values and not form.stale:
                 day = form.day("as_of", required=False) or _today()
                 written = form.day("written", required=False)
+                _check(form, "as_of", day)
                 how = form.choice("how", [name for name, _ in _READ_FORMS], required=False)
                 lines = _lines_of(form)
                 if form.good:
@@ -123,7 +125,7 @@ def _told(body: bytes) -> tuple[list[str], date, date | None]:
             most=MOST,
             example=_EXAMPLE,
         )
-    return [str(line) for line in lines], day or _today(), written
+    return [str(line) for line in lines], check_day(day or _today(), _today()), written
 
 
 _DAYS: Final = ("as_of", "written")
@@ -146,6 +148,14 @@ def _lines_of(form: Form) -> list[str]:
     if len(lines) > MOST:
         form.fault("addresses", T("At most {most} addresses at once; the command takes any number."), most=MOST)
     return lines
+
+
+def _check(form: Form, name: str, day: date) -> None:
+    """Note in ``form`` that the register does not speak of ``day``."""
+    try:
+        check_day(day, _today())
+    except UnitUnknown as unknown:
+        form.fault(name, unknown.message, **unknown.facts)
 
 
 def _column(rows: list[list[str]], form: Form) -> list[str]:

@@ -21,11 +21,12 @@ from lienthong.i18n import Language, T, translate
 from lienthong.identity.http import actor_of
 from lienthong.identity.models import Actor
 from lienthong.identity.rights import LoginNeeded, NotAllowed
-from lienthong.law.units import LAST_OLD_DAY, REFORM
+from lienthong.law.units import LAST_OLD_DAY, REFORM, UnitUnknown, check_day
 from lienthong.linkage.rekey import Figures, Method, Rekeyed, rekey
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.sheet import Cell, Column, Mark, Row, Sheet, as_csv, as_workbook
 from lienthong.portal.shell import Pages, Section, Shell, both
+from lienthong.portal.words import VIETNAM
 from lienthong.web import page_language
 
 TITLE: Final = T("Figures by the units of another day")
@@ -88,7 +89,7 @@ def _worker(actor: Actor) -> None:
 def _wanted(form: Form) -> tuple[Figures, date, date, Method]:
     """The columns, days and method; notes in ``form`` what is wrong."""
     code = form.text("code", most=100)
-    before, after = form.day("before") or LAST_OLD_DAY, form.day("after") or REFORM
+    before, after = _day(form, "before", LAST_OLD_DAY), _day(form, "after", REFORM)
     method = form.choice("method", [name for name, _ in METHODS], required=False) or "whole"
     sums, by = (_names(form.text(name, required=False, most=2_000)) for name in ("sums", "by"))
     means: list[tuple[str, str]] = []
@@ -97,9 +98,21 @@ def _wanted(form: Form) -> tuple[Figures, date, date, Method]:
         if not colon or not name or not weight:
             form.fault("means", T("A rate needs its weight, as column:weight."))
         means.append((name, weight))
+    if set(sums) & {name for name, _ in means}:
+        form.fault("means", T("A column is either an amount or a rate."))
     if not sums and not means:
         form.fault("sums", T("Please name at least one column of amounts or rates."))
     return Figures(code, sums, tuple(means), by), before, after, cast("Method", method)
+
+
+def _day(form: Form, name: str, default: date) -> date:
+    """The day typed; notes in ``form`` one that the register does not speak of."""
+    day = form.day(name) or default
+    try:
+        return check_day(day, datetime.now(UTC).astimezone(VIETNAM).date())
+    except UnitUnknown as unknown:
+        form.fault(name, unknown.message, **unknown.facts)
+        return default
 
 
 def _names(text: str) -> tuple[str, ...]:
