@@ -27,6 +27,7 @@ from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.deeds import deed_routes
 from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy, least_assurance
 from lienthong.node.inboxes import offers_of
+from lienthong.node.integrating import NodeIntegratorDesk
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
 from lienthong.node.lookup import lookup_desk
@@ -53,6 +54,7 @@ from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
 from lienthong.portal.inbox import CountLayer, Inbox, inbox_pages
+from lienthong.portal.integrator import integrator_deeds, integrator_pages, integrator_reads
 from lienthong.portal.joining import change_deeds, change_pages
 from lienthong.portal.journal import journal_pages
 from lienthong.portal.legal import legal_pages
@@ -119,6 +121,7 @@ class PublicWeb:
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         agreements = NodeAgreementDesk(local, self._pages)
+        connecting = NodeIntegratorDesk(local, self._pages)
         copies = NodeCopyDesk(local, copies_of(local), self._pages)
         changes = NodeChangeDesk(local, self._pages, least=least_assurance(local.settings))
         change_rooms = (change_pages(changes),) if local.settings.national else ()
@@ -147,6 +150,7 @@ class PublicWeb:
             identity_pages(self._entrance),
             national_pages(lookup_desk(local)),
             copy_pages(copies),
+            integrator_pages(connecting),
             rekeying_pages(),
             *change_rooms,
             agreeing_pages(agreements),
@@ -170,7 +174,15 @@ class PublicWeb:
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
-                *deed_routes(local, shell, agreements, self._entrance, lambda: self.app.routes, more),
+                *integrator_reads(connecting),
+                *deed_routes(
+                    local,
+                    shell,
+                    agreements,
+                    self._entrance,
+                    lambda: self.app.routes,
+                    (*more, *integrator_deeds(connecting)),
+                ),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )
