@@ -94,6 +94,22 @@ async def test_a_member_sees_a_change_in_its_name_coming_and_why_it_was_refused(
     assert POLICE not in await page_of(police)
 
 
+async def test_who_would_take_over_sees_it_coming_with_its_day(realm: Realm):
+    province, police = realm.nodes[PROVINCE], realm.nodes[POLICE]
+    async with realm.national.pool.connection() as db:
+        change = await submit(db, request_of(province, "close", day="2027-01-01", successor=POLICE), datetime.now(UTC))
+
+    (coming,) = (await told_by(realm, police))["coming"]
+    page = await page_of(police)
+
+    assert (coming["id"], coming["member"], coming["day"], coming["successor"]) == (
+        change.id, PROVINCE, "2027-01-01", POLICE,
+    )  # fmt: skip
+    assert PROVINCE in page
+    assert "1/1/2027" in page or "01/01/2027" in page
+    assert [each["id"] for each in (await told_by(realm, province))["coming"]] == [change.id]
+
+
 async def test_anybody_reads_in_the_directory_s_history_who_was_closed_and_who_took_over(realm: Realm):
     known = DirectoryHistory(realm.national)
     await realm.spread()

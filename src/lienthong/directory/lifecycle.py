@@ -82,7 +82,24 @@ class Change:
             "changed_at": self.changed_at.isoformat(),
             "approvals": len(self.approved_by),
         }
+        told |= acts(self.kind, _wanted(self.document))
         return told | {"reason": self.reason} if self.reason else told
+
+    def concerns(self) -> tuple[str, ...]:
+        """The members beside the applicant that it touches: those whose keys a node brings, and a successor."""
+        wanted = _wanted(self.document)
+        identity = wanted.get("identity")
+        brought: Any = identity.get("members") if isinstance(identity, dict) else ()  # Any: JSON as it came
+        named = [*(brought if isinstance(brought, dict) else ()), wanted.get("successor")]
+        return tuple(sorted({each for each in named if isinstance(each, str) and each and each != self.member}))
+
+
+def acts(kind: ChangeKind, wanted: Mapping[str, Any]) -> dict[str, object]:  # Any: JSON as it came
+    """What a member must see of a change: a closing's first day and who takes over, a joining or changed node."""
+    identity = wanted.get("identity")
+    node = identity.get("node") if kind == "join" and isinstance(identity, dict) else wanted.get("node")
+    told = {"node": node} if kind != "close" else {"day": wanted.get("day"), "successor": wanted.get("successor")}
+    return {name: value for name, value in told.items() if isinstance(value, str) and value}
 
 
 def request_change(
@@ -113,6 +130,15 @@ def read_request(envelope: bytes, now: datetime) -> tuple[Change, dict[str, Any]
         raise ChangeRefused(T("The file is no request that its own key has signed.")) from malformed
     change_id = hashlib.sha256(envelope).hexdigest()
     return Change(change_id, inside["kind"], member, envelope, "requested", now), wanted
+
+
+def _wanted(document: bytes) -> dict[str, Any]:
+    """What a request kept here wants; it was read and its signature checked before it was kept."""
+    try:
+        wanted: Any = json.loads(_payload(document)).get("wanted")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+    return dict(wanted) if isinstance(wanted, dict) else {}
 
 
 def request_signer(envelope: bytes) -> str:

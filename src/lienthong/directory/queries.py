@@ -323,6 +323,13 @@ async def insert_change(db: Connection, change: Change) -> None:
         """,
         {name: getattr(change, name) for name in ("id", "kind", "member", "document", "state", "changed_at")},
     )
+    await db.execute(
+        """
+        INSERT INTO directory_change_concern (change, member)
+        SELECT %(id)s, unnest(%(members)s::text[]) ON CONFLICT DO NOTHING
+        """,
+        {"id": change.id, "members": list(change.concerns())},
+    )
 
 
 async def change_by_id(db: Connection, change_id: str) -> Change | None:
@@ -333,16 +340,22 @@ async def change_by_id(db: Connection, change_id: str) -> Change | None:
 
 
 async def pending_changes(db: Connection, member: str | None = None) -> list[Change]:
-    """What waits for approval, or was refused within ``SHOWN_REFUSED``, of one member or of all, the oldest first."""
+    """What waits for approval, or was refused within ``SHOWN_REFUSED``, the oldest first.
+
+    ``member``: only what it asked for or what touches it; else all.
+    """
+    sql = "SELECT change FROM directory_change_concern WHERE member = %(member)s"
+    touching = await _rows(db, sql, member=member) if member else []
     cursor = await db.execute(
         _CHANGE
         + """
         WHERE (state IN ('requested', 'approved-once')
                OR (state = 'refused' AND changed_at > now() - %(shown)s::interval))
-          AND (%(member)s::text IS NULL OR member = %(member)s)
+          AND (%(member)s::text IS NULL OR member = %(member)s
+               OR id = ANY(%(touching)s))
         ORDER BY changed_at, id
         """,
-        {"member": member, "shown": SHOWN_REFUSED},
+        {"member": member, "shown": SHOWN_REFUSED, "touching": [str(row["change"]) for row in touching]},
     )
     return [_change(row) for row in await cursor.fetchall()]
 

@@ -59,14 +59,14 @@ def versions_shown(store: ObjectStore) -> dict[int, str]:
 async def follow_coming(local: Local, session: aiohttp.ClientSession) -> None:
     """Keep what waits at the national node for the members of this one; what it does not tell stays as it was."""
     base = local.settings.directory_url.rpartition("/")[0]
-    told: list[object] = []
+    told: dict[str, object] = {}
     for member in local.settings.members:
         try:
             answer = await download(session, base, f"pending?member={member}", LIMIT_BYTES)
-            told += json.loads(answer or b"")["pending"]
+            told |= {str(each["id"]): each for each in json.loads(answer or b"")["pending"]}
         except (Problem, aiohttp.ClientError, ValueError, KeyError, TypeError):
             return
-    ObjectStore(local.settings.data).put(COMING, json.dumps(told, ensure_ascii=False).encode())
+    ObjectStore(local.settings.data).put(COMING, json.dumps([*told.values()], ensure_ascii=False).encode())
 
 
 def coming_changes(store: ObjectStore) -> list[dict[str, Any]]:  # Any: as the national node tells it

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ STATES: Final[Mapping[str, Mark]] = MappingProxyType(
 COLUMNS: Final = columns_of(
     ("member", T("Member")),
     ("kind", T("What changes")),
+    ("about", T("Node or successor"), "code"),
+    ("day", T("Acts on")),
     ("state", T("State")),
     ("approvals", T("Approvals"), "figure"),
     ("changed_at", T("Since")),
@@ -76,13 +78,14 @@ def directory_pages(read: Callable[[], DirectoryView], *, history: bool = False)
     def join(shell: Shell) -> Pages:
         lead = T(
             "Who takes part, with which keys and nodes, stands in one signed directory. A change counts when two"
-            " operators have approved it; here the members of this node see those that are coming in their name."
+            " operators have approved it; here the members of this node see those that are coming in their name, or"
+            " that make them somebody's successor."
         )
         empty = T("No change is coming for the members of this node.")
         page = Listing(
             "/directory", TITLE, lead, sheet, template="directory.html", facts=facts, empty=empty, json="/v1/directory"
         )
-        return Pages(listing(shell, page), (Section("/directory", TITLE),))
+        return Pages(listing(shell, page), (Section("/directory", TITLE, group="more"),))
 
     return join
 
@@ -92,6 +95,8 @@ def _row(change: Mapping[str, Any]) -> Row:
     cells: tuple[Cell, ...] = (
         str(change["member"]),
         KINDS.get(kind, Mark("still", kind, kind)),
+        str(change.get("node") or change.get("successor") or "") or None,
+        _day(change.get("day")),
         STATES.get(state, Mark("still", state, state)),
         int(change["approvals"]),
         datetime.fromisoformat(str(change["changed_at"])),
@@ -99,3 +104,10 @@ def _row(change: Mapping[str, Any]) -> Row:
         str(change["id"]),
     )
     return Row(cells)
+
+
+def _day(told: object) -> date | None:
+    try:
+        return date.fromisoformat(str(told)) if told else None
+    except ValueError:
+        return None
