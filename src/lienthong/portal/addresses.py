@@ -88,7 +88,7 @@ def address_pages() -> Callable[[Shell], Pages]:
 
         return Pages(
             (*both("/addresses", asked, ("GET", "POST")), Route("/v1/addresses", told, methods=["POST"])),
-            (Section("/addresses", TITLE),),
+            (Section("/addresses", TITLE, group="more"),),
         )
 
     return join

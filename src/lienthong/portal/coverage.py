@@ -118,7 +118,7 @@ def coverage_pages(read: Callable[[date], Awaitable[Listed]], draw: Draw) -> Cal
         )
         page = Listing("/coverage", TITLE, lead, sheet, template="coverage.html", facts=facts, dated=True)
         routes = (*listing(shell, page), *map_routes("coverage", shown, draw, table=False))
-        return Pages(routes, (Section("/coverage", TITLE),))
+        return Pages(routes, (Section("/coverage", TITLE, group="more"),))
 
     return join
 

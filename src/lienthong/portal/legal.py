@@ -44,7 +44,7 @@ def legal_pages(book: Callable[[], RuleBook] = shipped_rules) -> Callable[[Shell
             "Every period, limit and ground that the program applies on the day chosen, and the article it comes from."
         )
         page = Listing("/legal", TITLE, lead, read, dated=True)
-        return Pages(listing(shell, page), (Section("/legal", TITLE),))
+        return Pages(listing(shell, page), (Section("/legal", TITLE, group="more"),))
 
     return join
 

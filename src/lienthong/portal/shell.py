@@ -75,8 +75,9 @@ class Section:
     """A message marked with ``T``."""
     right: str | None = None
     """Only shown to those who have this right; None: to everybody, in the group ``work`` to all who work here."""
-    group: Literal["public", "work", "own"] = "public"
-    """``public``: for everybody; ``work``: the rooms of those who work here; ``own``: the visitor's own pages."""
+    group: Literal["public", "more", "work", "own"] = "public"
+    """``public``: for everybody; ``more``: for everybody too, a step away; ``work``: the rooms of those who work here;
+    ``own``: the visitor's own pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,11 @@ class Frame:
     theme: Theme = "auto"
     token: str = ""
     """To be sent with every form; see ``lienthong.portal.forms``."""
+
+    def of(self, *groups: str) -> tuple[Section, ...]:
+        """The entries of some groups; the one that the page belongs to is never a step away."""
+        here = {section.path: "public" for section in self.sections if section.group == "more" and self.under(section)}
+        return tuple(section for section in self.sections if here.get(section.path, section.group) in groups)
 
     def under(self, section: Section) -> bool:
         """Whether the page belongs to ``section``."""

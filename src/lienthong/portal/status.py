@@ -85,6 +85,6 @@ def status_pages(read: Callable[[], Awaitable[StatusPage]]) -> Callable[[Shell],
             return shell.page(request, "status.html", title=title, status_page=await read(), told=WORDS, names=PARTS)
 
         routes = (*both("/status", page), Route("/v1/status", told, methods=["GET"]))
-        return Pages(routes, (Section("/status", TITLE),))
+        return Pages(routes, (Section("/status", TITLE, group="more"),))
 
     return join
