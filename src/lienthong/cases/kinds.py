@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from lienthong.cases.models import Flow, Kind, Move
+from lienthong.cases.models import Escalation, Flow, Kind, Move
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
-from lienthong.identity.models import Right
+from lienthong.identity.models import Right, Role
 from lienthong.law.rules import RulesInvalid
 
 _SHIPPED: Final = Path(__file__).with_name("kinds.toml")
@@ -74,6 +74,38 @@ def read_kinds(path: Path) -> tuple[Kind, ...]:
         return tuple(_kind(each, flows) for each in document["kind"])
     except (OSError, ValueError, KeyError, TypeError) as wrong:
         raise RulesInvalid(T("{file} can not be read: {why}"), file=path.name, why=str(wrong)) from wrong
+
+
+def escalations_on(day: date) -> tuple[Escalation, ...]:
+    """Who hears of late cases that were opened on ``day``, step by step."""
+    return tuple(
+        each for each in _escalations() if each.valid_from <= day and (each.valid_to is None or day <= each.valid_to)
+    )
+
+
+@cache
+def _escalations() -> tuple[Escalation, ...]:
+    try:
+        listed: Any = tomllib.loads(_SHIPPED.read_text("utf-8"))["escalation"]  # Any: checked by what is made of it
+        made = [_escalation(each) for each in listed]
+    except (OSError, ValueError, KeyError, TypeError) as wrong:
+        raise RulesInvalid(T("{file} can not be read: {why}"), file=_SHIPPED.name, why=str(wrong)) from wrong
+    return tuple(sorted(made, key=lambda each: each.step))
+
+
+def _escalation(entry: Any) -> Escalation:  # Any: what TOML gave
+    if entry["at"] not in ("owner", "national"):
+        raise ValueError(f"nobody hears at {entry['at']}")
+    return Escalation(
+        step=entry["step"],
+        after=entry["after"],
+        role=Role(entry["role"]).value,
+        at=entry["at"],
+        legal_basis=entry["legal_basis"],
+        valid_from=entry["valid_from"],
+        valid_to=entry.get("valid_to"),
+        verified=entry["verified"],
+    )
 
 
 def _flow(entry: Any) -> Flow:  # Any: what TOML gave

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from lienthong.identity.models import Right
+from lienthong.identity.models import Actor, Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,26 @@ class Kind:
     def rule_for(self, matter: str) -> str:
         """The dated rule whose clock runs for ``matter``."""
         return self.matters[matter] if self.matters else self.act
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Who hears of a case that is late, on the days it is in force."""
+
+    step: int
+    after: int
+    """Working days late."""
+    role: str
+    at: str
+    """``owner``: those with the role at the member that must act; ``national``: wherever they are."""
+    legal_basis: str
+    valid_from: date
+    valid_to: date | None
+    verified: bool
+
+    def tells(self, actor: Actor, owner: str) -> bool:
+        """Whether ``actor`` is one of those who hear of it."""
+        return self.role in actor.roles and (self.at == "national" or actor.member == owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +135,7 @@ class Event:
     person: str | None
     member: str | None
     act: str
-    """``opened``, ``moved``, ``answered``, ``extended``, ``paused`` or ``resumed``."""
+    """``opened``, ``moved``, ``answered``, ``extended``, ``paused``, ``resumed`` or ``escalated``."""
     state: str
     """The state after it."""
     text: str

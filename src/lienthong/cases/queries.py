@@ -73,6 +73,21 @@ async def cases_of_opener(db: Connection, person: str, *, most: int) -> list[Cas
         return await cursor.fetchall()
 
 
+async def cases_due_before(db: Connection, end: datetime) -> list[Case]:
+    """Running cases of which a clock that runs ends before ``end``, the latest ones first."""
+    async with db.cursor(row_factory=class_row(Case)) as cursor:
+        await cursor.execute(
+            CASE
+            + """
+            WHERE ended_at IS NULL AND paused_at IS NULL
+              AND (due < %(end)s OR (answer_due < %(end)s AND answered_at IS NULL))
+            ORDER BY least(due, answer_due), id
+            """,
+            {"end": end},
+        )
+        return await cursor.fetchall()
+
+
 async def events_of(db: Connection, case: str) -> list[Event]:
     """The case's history, oldest first."""
     async with db.cursor(row_factory=class_row(Event)) as cursor:

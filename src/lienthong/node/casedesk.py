@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from lienthong.cases.minding import ask_for_reports, mind_clocks
 from lienthong.cases.notices import queries
 from lienthong.cases.notices.mail import Mailer, MailServer
 from lienthong.cases.notices.queries import CHANNEL
@@ -16,16 +18,19 @@ from lienthong.config import Settings
 from lienthong.errors import Problem
 from lienthong.i18n import T
 from lienthong.identity.models import Actor
+from lienthong.law.calendar import ZONE
 from lienthong.node.finding import Check, fine
 from lienthong.node.local import Local
 from lienthong.portal.app import PageModule
 from lienthong.portal.casefiles import opening_pages
 from lienthong.portal.cases import case_pages
+from lienthong.portal.installed import installed_pages
 from lienthong.portal.models import Name
 from lienthong.portal.noticing import Ways, notice_pages
 from lienthong.storage.pool import Pool, reading, wait_for_notices
 
 QUIET_S: Final = 30.0
+MIND_EVERY_S: Final = 60.0
 PASSWORD: Final = "smtp-password"  # noqa: S105 - the name of a file
 SECRET: Final = "notices"  # noqa: S105 - the name of a secret
 MOST_NEWS: Final = 50
@@ -39,6 +44,17 @@ async def carry_notices(local: Local) -> None:
     sending = Sending(local.pool, carriers(local))
     async for _ in wait_for_notices(local.dsns.app, (CHANNEL,), QUIET_S):
         await sending.send_all()
+
+
+async def mind_cases(local: Local) -> None:
+    """Mind the clocks of cases, and once a year ask for reports; for as long as the process runs."""
+    # Who is made up owes no report.
+    reporting = () if local.settings.synthetic else tuple(each for each in local.settings.members if "/GOV/" in each)
+    while True:
+        now = datetime.now(UTC)
+        await mind_clocks(local.pool, now)
+        await ask_for_reports(local.pool, reporting, now.astimezone(ZONE).date(), now)
+        await asyncio.sleep(MIND_EVERY_S)
 
 
 def carriers(local: Local) -> dict[str, Carry]:
@@ -122,4 +138,5 @@ def case_modules(local: Local) -> tuple[PageModule, ...]:
         return {str(each.id): Name(each.name_vi, each.name_en) for each in known if each.state == "active"}
 
     opening = opening_pages(local.pool, local.seal, members)
-    return (opening, case_pages(local.pool, local.seal), notice_pages(local.pool, code_in(local), ways))
+    notices_of_mine = notice_pages(local.pool, code_in(local), ways)
+    return (opening, case_pages(local.pool, local.seal), notices_of_mine, installed_pages())

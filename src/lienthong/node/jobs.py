@@ -17,7 +17,7 @@ from lienthong.config import Settings
 from lienthong.events.feed import OPERATIONS as EVENT_OPERATIONS
 from lienthong.events.feed import Comparer
 from lienthong.events.rounds import rounds
-from lienthong.node.casedesk import carry_notices
+from lienthong.node.casedesk import carry_notices, mind_cases
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.copies import compare_copies
 from lienthong.node.desk import open_desk
@@ -73,6 +73,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: find_changes(local),
         lambda: close_what_was_lost(local),
         lambda: carry_notices(local),
+        lambda: mind_cases(local),
     ]
     if settings.tsa_url:
         jobs.append(lambda: stamp_checkpoints(local))

@@ -53,6 +53,7 @@ ACTS: Final[Mapping[str, str]] = {
     "extended": T("time extended"),
     "paused": T("clock paused"),
     "resumed": T("clock goes on"),
+    "escalated": T("reported upwards, because it is late"),
 }
 Act = Callable[[Connection, Deed, datetime], Awaitable[Case]]
 VERBS: Final[Mapping[str, Act]] = {

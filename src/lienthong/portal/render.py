@@ -27,6 +27,12 @@ def render(template: str, language: Language, **values: object) -> str:
 
 
 @cache
+def style_version() -> str:
+    """Changes with the look of the pages, so that a browser keeps no older one."""
+    return hashlib.sha256(STYLE.read_bytes()).hexdigest()[:12]
+
+
+@cache
 def _environment(language: Language) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -49,7 +55,7 @@ def _environment(language: Language) -> Environment:
         "t": t,
         "language": language,
         "prefix": "/en" if language == "en" else "",
-        "style_version": hashlib.sha256(STYLE.read_bytes()).hexdigest()[:12],
+        "style_version": style_version(),
         "words": words,
     }
     filters: dict[str, Callable[..., object]] = {

@@ -20,12 +20,20 @@ NOTICE: Final = 'id, key, person, "case", act, way, at, tries'
 
 
 async def put_notices(
-    db: Connection, case: Case, key: str, act: str, now: datetime, *, roles: Collection[str], by: str | None
+    db: Connection,
+    case: Case,
+    key: str,
+    act: str,
+    now: datetime,
+    *,
+    roles: Collection[str],
+    by: str | None,
+    everywhere: Collection[str] = (),
 ) -> None:
     """One notice for everybody whom it concerns, by each way they wish, but not for ``by`` who did it.
 
-    It concerns who opened the case and those with one of ``roles`` at its owner.  A second time with the same ``key``
-    nothing is written.
+    It concerns who opened the case, those with one of ``roles`` at its owner and with one of ``everywhere`` at any
+    member.  A second time with the same ``key`` nothing is written.
     """
     done = await db.execute(
         """
@@ -33,7 +41,8 @@ async def put_notices(
             SELECT id AS person FROM account WHERE id = %(opener)s AND state = 'active'
             UNION
             SELECT a.id FROM account a JOIN role_held r ON r.person = a.id
-             WHERE a.member = %(owner)s AND a.state = 'active' AND r.role = ANY(%(roles)s)
+             WHERE a.state = 'active'
+               AND ((a.member = %(owner)s AND r.role = ANY(%(roles)s)) OR r.role = ANY(%(everywhere)s))
         )
         INSERT INTO notice (key, person, "case", act, way, at, next_at)
         SELECT %(key)s, c.person, %(case)s, %(act)s, ways.way, %(now)s, %(now)s
@@ -46,7 +55,8 @@ async def put_notices(
                 OR (ways.way = 'webhook' AND w.by_webhook AND w.webhook <> ''))
         ON CONFLICT (key, person, way) DO NOTHING
         """,
-        {"opener": case.opener, "owner": case.owner, "roles": sorted(roles), "key": key, "case": case.id, "act": act,
+        {"opener": case.opener, "owner": case.owner, "roles": sorted(roles), "everywhere": sorted(everywhere),
+         "key": key, "case": case.id, "act": act,
          "now": now, "by": by, "clocks": act in OF_CLOCKS},
     )  # fmt: skip
     if done.rowcount:
