@@ -16,18 +16,20 @@ from starlette.requests import Request
 
 from lienthong.directory import queries
 from lienthong.directory.changes import approve_change
-from lienthong.directory.lifecycle import SameOperator, approve, request_change
+from lienthong.directory.lifecycle import ChangeRefused, SameOperator, approve, request_change
 from lienthong.directory.models import MemberId
 from lienthong.exchange.listen import serve_app
 from lienthong.identity.approvals import StrongerSignInNeeded
 from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Role
 from lienthong.identity.queries import acts_of
 from lienthong.identity.rights import NotAllowed
+from lienthong.node.asking import NodeAskDesk
 from lienthong.node.changedesk import NodeChangeDesk
 from lienthong.node.inboxes import directory_changes
 from lienthong.node.pages import NodePages
 from lienthong.node.prepare import current_key, identity_of
 from lienthong.portal.app import create_portal
+from lienthong.portal.asking import Wish, ask_deeds, ask_pages
 from lienthong.portal.joining import change_deeds, change_pages
 from lienthong.portal.shell import Shell
 from lienthong.storage.server import PostgresServer
@@ -209,6 +211,38 @@ async def test_a_joining_node_is_asked_whether_it_shows_the_certificate_it_bring
     assert await address_of(tls_sha256="0" * 64) == "bad"
     assert await address_of(peer_url=f"https://127.0.0.1:{free_port()}") == "warn"
     assert await address_of(peer_url="https://[") == "bad"
+
+
+async def test_a_member_s_operator_asks_on_a_page_and_coordinators_can_take_the_file_in(office: Office):
+    province = office.realm.nodes[PROVINCE]
+    async with province.local.pool.connection() as db:
+        operator = acting(await a_person(db, "van", Role.OPERATOR, member=PROVINCE))
+        officer = acting(await a_person(db, "hoa", Role.DATA_OFFICER, member=PROVINCE))
+        stranger = acting(await a_person(db, "la", Role.OPERATOR, member=POLICE))
+    coordinator, desk = await office.person("lan", Role.COORDINATOR), NodeAskDesk(province.local)
+    office.app.router.routes[:0] = ask_pages(desk)(Shell(secret=b"k" * 32)).routes
+
+    office.actor = officer
+    assert (await office.web.get("/work/ask")).status_code == 403
+    office.actor = operator
+    files = [
+        await office.send("/work/ask", kind="key"),
+        await office.send("/en/work/ask", kind="certificate"),
+        await office.send("/work/ask", kind="close", day="01/01/2027", successor=POLICE),
+    ]
+    without = await office.send("/work/ask", kind="close")
+    taken = [await office.desk.submit(each.content, coordinator) for each in files]
+    read = [await office.desk.one(each.id, coordinator) for each in taken]
+
+    assert without.status_code == 422
+    assert [each.kind for each in taken] == ["key", "certificate", "close"]
+    assert all("attachment" in each.headers["Content-Disposition"] for each in files)
+    assert all(each is not None and "bad" not in {check.grade for check in each.checks} for each in read)
+    (deed,) = ask_deeds(desk)
+    assert deed.by_screen_alone
+    assert set(await deed.do(operator, Wish(kind="key"))) == {"request"}
+    with pytest.raises(ChangeRefused):
+        await desk.ask(stranger, Wish(kind="key"))
 
 
 async def test_the_coordinators_pages_keep_the_rules_of_access(office: Office):

@@ -19,17 +19,16 @@ from lienthong.config import Settings
 from lienthong.directory import queries
 from lienthong.directory.changes import approve_change, refuse_change, submit
 from lienthong.directory.document import Snapshot
-from lienthong.directory.lifecycle import ChangeKind, approve, refuse, request_change
-from lienthong.directory.models import read_member_id
+from lienthong.directory.lifecycle import ChangeKind, approve, refuse
 from lienthong.i18n import T
 from lienthong.identity.queries import person_by_login
-from lienthong.node.certificates import next_certificate
+from lienthong.node.asking import next_certificate_wanted, next_key_wanted, signed_request
 from lienthong.node.local import KeptDirectory, NoDirectory
-from lienthong.node.prepare import current_key, identity_of, next_key
+from lienthong.node.prepare import identity_of
 from lienthong.node.supervise import read_dsns
 from lienthong.storage.keyring import open_keyring
 from lienthong.storage.pool import connect
-from lienthong.trust.keys import key_id, private_from_pem, public_jwk
+from lienthong.trust.keys import key_id, private_from_pem
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask for and approve changes to the directory.")
 ConfigOption = Annotated[Path | None, typer.Option("--config", envvar="LIENTHONG_CONFIG", help="TOML file.")]
@@ -72,8 +71,8 @@ def key(out: Path, member: MemberOption, config: ConfigOption = None) -> None:
     lienthong directory change key key.json --member VN/GOV/H24
     """
     settings = settings_for(None, config)
-    made = next_key(open_keyring(settings), member, KeptDirectory(settings).snapshot())
-    _write(out, "key", member, {"jwk": public_jwk(made), "node": settings.node}, config)
+    wanted = next_key_wanted(settings, open_keyring(settings), member, KeptDirectory(settings).snapshot())
+    _write(out, "key", member, wanted, config)
 
 
 @app.command()
@@ -85,8 +84,8 @@ def certificate(out: Path, member: MemberOption, config: ConfigOption = None) ->
     lienthong directory change certificate certificate.json --member VN/GOV/H24
     """
     settings = settings_for(None, config)
-    pem = next_certificate(settings, open_keyring(settings), KeptDirectory(settings).snapshot())
-    _write(out, "certificate", member, {"node": settings.node, "certificate_pem": pem}, config)
+    wanted = next_certificate_wanted(settings, open_keyring(settings), KeptDirectory(settings).snapshot())
+    _write(out, "certificate", member, wanted, config)
 
 
 @app.command()
@@ -197,6 +196,5 @@ def _snapshot(settings: Settings) -> Snapshot | None:
 
 def _write(out: Path, kind: ChangeKind, member: str, wanted: dict[str, object], config: Path | None) -> None:
     settings = settings_for(None, config)
-    key = current_key(settings, open_keyring(settings), member, _snapshot(settings))
-    out.write_bytes(request_change(kind, read_member_id(member), wanted, key, datetime.now(UTC)))
+    out.write_bytes(signed_request(settings, open_keyring(settings), _snapshot(settings), kind, member, wanted))
     say(T("Written: {file}. Send it to the national node's operators."), file=str(out))

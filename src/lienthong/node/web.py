@@ -20,6 +20,7 @@ from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.agreeing import NodeAgreementDesk
+from lienthong.node.asking import NodeAskDesk
 from lienthong.node.casedesk import case_modules
 from lienthong.node.changedesk import NodeChangeDesk
 from lienthong.node.copies import copies_of
@@ -47,6 +48,7 @@ from lienthong.node.witnessing import witness_of
 from lienthong.portal.addresses import address_pages
 from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
+from lienthong.portal.asking import ask_deeds, ask_pages
 from lienthong.portal.coming import directory_pages
 from lienthong.portal.copies import copy_deeds, copy_pages
 from lienthong.portal.coverage import coverage_pages
@@ -124,8 +126,13 @@ class PublicWeb:
         connecting = NodeIntegratorDesk(local, self._pages)
         copies = NodeCopyDesk(local, copies_of(local), self._pages)
         changes = NodeChangeDesk(local, self._pages, least=least_assurance(local.settings))
+        asking = NodeAskDesk(local)
         change_rooms = (change_pages(changes),) if local.settings.national else ()
-        more = (*copy_deeds(copies, COPY_PROBLEMS), *(change_deeds(changes) if local.settings.national else ()))
+        more = (
+            *ask_deeds(asking),
+            *copy_deeds(copies, COPY_PROBLEMS),
+            *(change_deeds(changes) if local.settings.national else ()),
+        )
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory, rooms.listed_on),
@@ -153,6 +160,7 @@ class PublicWeb:
             integrator_pages(connecting),
             rekeying_pages(),
             *change_rooms,
+            ask_pages(asking),
             agreeing_pages(agreements),
             *((review_pages(NodeReviewDesk(local.pool, local.settings.matching, local.settings.members[0])),)
               if local.settings.matching else ()),
