@@ -46,10 +46,12 @@ TWINS = {
 NO_DATA = {
     "/components": "the parts that pages are made of",
     "/feedback": "a form",
+    "/unsent": "drafts that wait in the browser itself",
 }
 """Public page -> why there is nothing to read on it."""
 NO_DEED = {
     "/addresses": "POST /v1/addresses answers programs, and changes nothing",
+    "/work/rekey": "changes nothing, and carries a file: lienthong rekey does it by command",
     "/theme": "the colours of one's own browser",
     "/login/staff": "signing in: a program has a token",
     "/login/passkey": "signing in",
@@ -65,9 +67,14 @@ NO_DEED = {
 }
 """Route that takes a form -> why no deed does the same."""
 ALIKE = "|".join(
-    ("[.](csv|xlsx)$", "/v1/(live|nodes|visits|coverage|directory/versions)$", "/v1/cases/(pause|resume|extend)$",
-     "/v1/persons/(link|close)$")
-)  # fmt: skip
+    (
+        "[.](csv|xlsx)$",
+        "/v1/(live|nodes|visits|coverage|directory/versions)$",
+        "/v1/open/.*/(files|query)$",
+        "/v1/cases/(answer|pause|resume|extend)$",
+        "/v1/(agreements/end|approvals/refuse|persons/(link|close|take-role))$",
+    )
+)
 """Tables like /v1/members and /v1/legal; deeds that take what another takes."""
 
 
@@ -131,11 +138,12 @@ async def test_every_route_of_the_api_stands_in_its_description(told: Told) -> N
 async def test_schemathesis_finds_no_server_error_and_nothing_that_is_not_written_down(
     told: Told, tmp_path: Path
 ) -> None:
-    # What no door knows (TRACE) is refused with 501, as RFC 9110 says.
+    # What no door knows (TRACE) is refused with 501, as RFC 9110 says.  One worker: two threads that parse Python at a
+    # moment fail in CPython 3.11 (gh-106905).
     (tmp_path / "schemathesis.toml").write_text("[phases.coverage]\nunexpected-methods = []\n", "ascii")
     given = ["run", f"{told.portal.url}/openapi.json?lang=en", "--url", told.portal.url, "--checks", ",".join(CHECKS),
              "--exclude-path-regex", ALIKE, "--phases", "coverage",
-             "--generation-deterministic", "-w", "2", "-H", f"Authorization:Bearer {told.token}", "--no-color",
+             "--generation-deterministic", "-w", "1", "-H", f"Authorization:Bearer {told.token}", "--no-color",
              "--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure"]  # fmt: skip
     running = await asyncio.create_subprocess_exec(
         SCHEMATHESIS, *given, cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -9,10 +10,12 @@ from typing import Final
 from lienthong.access.queries import recent_entries
 from lienthong.agreements import queries
 from lienthong.agreements.models import Permission, Terms
+from lienthong.agreements.records import CurrentAgreement
 from lienthong.directory.models import MemberId, member_of
 from lienthong.identity.audit import put_down
 from lienthong.identity.models import Actor
 from lienthong.node.desk import open_desk
+from lienthong.node.gathered import Gathered
 from lienthong.node.local import Local
 from lienthong.node.pages import NodePages
 from lienthong.portal.integrator import Asking, Connecting, OwnCall, OwnSystem, Usable
@@ -43,13 +46,7 @@ class NodeIntegratorDesk:
             each for each in current
             if each.consumer == member and ((end := each.ended_at or each.ends) is None or end > now)
         ]  # fmt: skip
-        usable = [
-            Usable(
-                service := each.target.replace("/ds/", "/"), gathered.title(each.target),
-                service in gathered.services and gathered.services[service].synthetic, each.ended_at or each.ends,
-            )
-            for each in counts
-        ]  # fmt: skip
+        usable = [_usable(gathered, each) for each in counts]
         return Connecting(
             listener=f"http://{settings.client_host}:{settings.client_port}",
             systems=tuple(
@@ -92,3 +89,16 @@ class NodeIntegratorDesk:
                     each.outcome, each.reason or "")
             for each in own[:SHOWN]
         ]  # fmt: skip
+
+
+def _usable(gathered: Gathered, agreement: CurrentAgreement) -> Usable:
+    id_ = agreement.target.replace("/ds/", "/")
+    service = gathered.services.get(id_)
+    asked = dict.fromkeys(service.lookup, "...") if service and service.personal else {"limit": 5}
+    return Usable(
+        id_,
+        gathered.title(agreement.target),
+        service is not None and service.synthetic,
+        agreement.ended_at or agreement.ends,
+        json.dumps(asked) if service and service.kind == "table" else "{}",
+    )

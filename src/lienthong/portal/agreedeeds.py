@@ -91,11 +91,11 @@ def agreement_deeds(desk: AgreementDesk) -> tuple[Deed[Any], ...]:
     right = Right.DECIDE_REQUESTS
     return (
         Deed("requests/approve", T("Approve a request for access"), Approval, approve, right,
-             problems=may_raise, gives=state, forms=(REQUEST,)),
+             problems=may_raise, elsewhere=True, gives=state, forms=(REQUEST,)),
         Deed("requests/refuse", T("Refuse a request for access"), Refused, refuse, right,
-             problems=(*may_raise, RefusalIncomplete), gives=state, forms=(REQUEST,)),
+             problems=(*may_raise, RefusalIncomplete), elsewhere=True, gives=state, forms=(REQUEST,)),
         Deed("agreements/end", T("End an agreement"), Notice, end, right,
-             problems=(NotAllowed, RequestNotHere, NoticeBackdated, NotAParty),
+             problems=(NotAllowed, RequestNotHere, NoticeBackdated, NotAParty), elsewhere=True,
              gives={"agreement": "Its id.", "ends_at": "The first moment without it."},
              forms=("/work/agreements/{id}/end",)),
     )  # fmt: skip

@@ -78,6 +78,8 @@ class Deed(Generic[W]):
     """What it may raise beside what the door raises."""
     gives: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name of each fact that it answers with, and what it is."""
+    elsewhere: bool = False
+    """Whether another node is told, so that what went wrong there may be the answer."""
     place: Callable[[str], None] | None = None
     """Counts where the call comes from, and raises when too much does."""
     changed: type[Problem] | None = None

@@ -30,6 +30,8 @@ ROOT: Final = "/v1/"
 _PARAM: Final = re.compile(r"{(\w+)(?::\w+)?}")
 ANY: Final = (400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 504)
 """What a route may answer of which nobody wrote more down."""
+ELSEWHERE: Final = (400, 403, 404, 422, 502, 504)
+"""What may go wrong at another node, or on the way to it."""
 MEDIA: Final = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 ABOUT: Final = T(
     "Everything that the pages of this node show and do. A token is made on the page of one's account; some deeds take"
@@ -115,7 +117,7 @@ def _deed(deed: Deed[Any], language: Language) -> dict[str, Any]:
                     "application/json": {"schema": {"type": "object", "properties": gives, "required": list(gives)}}
                 },
             },
-            **_problems(problems_of(deed)),
+            **_problems(problems_of(deed), ELSEWHERE if deed.elsewhere else ()),
         },
         "security": _security(deed),
     }
@@ -133,8 +135,10 @@ def problems_of(deed: Deed[Any]) -> tuple[type[Problem], ...]:
     return tuple(dict.fromkeys((*found, *deed.problems)))
 
 
-def _problems(kinds: Iterable[type[Problem]]) -> dict[str, Any]:
+def _problems(kinds: Iterable[type[Problem]], more: Iterable[int] = ()) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {503: ["database-unavailable"]}
+    for status in more:
+        by_status.setdefault(status, []).append("another node")
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind.kind)
     return {str(status): _problem(", ".join(sorted(set(named)))) for status, named in sorted(by_status.items())}

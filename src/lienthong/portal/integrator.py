@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lienthong.agreements.models import TermsRefused
+from lienthong.directory.models import IdMalformed
 from lienthong.errors import Problem
 from lienthong.i18n import T, translate
 from lienthong.identity.http import actor_of
@@ -72,7 +73,10 @@ class Usable:
     service: str
     title: Name
     synthetic: bool
+    """Made-up data, which may be tried with."""
     ends: datetime | None
+    body: str = "{}"
+    """JSON of a small question, with dots where an identifier belongs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,8 @@ def integrator_deeds(desk: IntegratorDesk) -> tuple[Deed[Any], ...]:
         return await new_token(desk, actor, wish.system)
 
     return (
-        Deed("requests/ask", T("Ask for access"), Asking, ask, Right.ASK_ACCESS, problems=(TermsRefused,),
+        Deed("requests/ask", T("Ask for access"), Asking, ask, Right.ASK_ACCESS, problems=(TermsRefused, IdMalformed),
+             elsewhere=True,
              gives={"request": "Its id."}, forms=(ASK,)),
         Deed("systems/token", T("Make a token for a system"), ForSystem, token, Right.MANAGE_CREDENTIALS,
              gives={"token": "The token, told once.", "settings": "What an operator puts into the node's settings."},
@@ -237,7 +242,14 @@ class Rooms:
         shown = ()
         if service and system:
             purpose = next((code for code, _ in found.purposes if code == asked.get("purpose")), "")
-            use = Use(found.listener, system.id, service.service, purpose, asked.get("body") or "{}", system.with_token)
+            use = Use(
+                found.listener,
+                system.id,
+                service.service,
+                purpose,
+                asked.get("body") or service.body,
+                system.with_token,
+            )
             shown = commands(use)
         return self._page(request, "connect.html", TITLE, found=found, asked=asked, shown=shown,
                           done=asked.get("done", ""))  # fmt: skip
