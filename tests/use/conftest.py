@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -23,6 +24,9 @@ from lienthong.trust.keys import generate_es256
 from tests.agreements.build import compiled
 from tests.use.databases import databases
 from tests.use.nodes import PURPOSE, TestNode, a_directory, publish, start_node, two_locals
+
+if TYPE_CHECKING:
+    from tests.use.streams import Stream
 
 PEOPLE = """
 CREATE TABLE public.person (
@@ -97,3 +101,11 @@ async def two_nodes(pg_server: PostgresServer, tmp_path: Path) -> AsyncIterator[
         yield consumer, provider
         for node in (consumer, provider):
             await node.stop()
+
+
+@pytest.fixture
+async def stream(pg_server: PostgresServer, tmp_path: Path, node_sandbox: Path) -> AsyncIterator[Stream]:
+    from tests.use.streams import followed_table  # it imports this module
+
+    async with followed_table(pg_server, tmp_path, node_sandbox) as opened:
+        yield opened

@@ -3,144 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from lienthong.access.gate import TermsRefuse
-from lienthong.agreements.policy import Compiled
-from lienthong.catalog.models import CsvFormat, Service, TableSource
+from lienthong.catalog.models import CsvFormat, TableSource
 from lienthong.cli.events import app
 from lienthong.config import Client
 from lienthong.errors import Problem
-from lienthong.events.feed import Comparer, Feeds
-from lienthong.events.follow import NOTICE, Follower
-from lienthong.events.models import EventKeyHidden, EventRowUnknown, EventsOutOfOrder, Subscription
+from lienthong.events.follow import Follower
+from lienthong.events.models import EventKeyHidden, EventRowUnknown, EventsOutOfOrder
+from lienthong.events.push import Pusher
+from lienthong.exchange.client import HttpClient
 from lienthong.exchange.clientdoor import ClientDoor, Counter
 from lienthong.exchange.describe import Descriptions
 from lienthong.exchange.listen import serve_app
-from lienthong.exchange.parts import SubqueryAnswer
+from lienthong.exchange.outward import INSIDE
 from lienthong.exchange.signed import RefusedByProvider
-from lienthong.node.eventdesk import EventCounter, EventOffice
-from lienthong.storage.server import PostgresServer
-from lienthong.tables.sandbox import Sandbox
-from lienthong.trust.keys import generate_es256
-from tests.use.conftest import FIELDS, PEOPLE, the_agreement, the_service
-from tests.use.databases import databases
-from tests.use.nodes import COUNTER, PURPOSE, TestNode, a_directory, publish, start_node, two_locals
+from lienthong.node.eventdesk import EventCounter
+from tests.use.conftest import FIELDS, the_agreement
+from tests.use.nodes import COUNTER, PURPOSE
+from tests.use.streams import BINH, CITIZEN, EVENTS, HAI, PHUONG, Stream
 
 pytestmark = pytest.mark.integration
-CITIZEN = "VN/GOV/G01/dancu/citizen"
-BINH, HAI, PHUONG = "001099012345", "031085000777", "079099054321"
-EVENTS = ("call", "event")
 
 
-@dataclass
-class Stream:
-    """A provider's table, and another node that follows it."""
-
-    consumer: TestNode
-    provider: TestNode
-    service: Service
-    follower: Follower
-    comparer: Comparer
-    bend: list[Callable[[dict], None]] = field(default_factory=list)
-    """What a dishonest provider does to its answers before it signs them."""
-
-    def agree(self, *agreements: Compiled) -> None:
-        for node in (self.consumer, self.provider):
-            node.agreements[:] = agreements
-
-    def change(self, *statements: str) -> None:
-        with psycopg.connect(self.provider.local.dsns.owner, autocommit=True) as source:
-            for statement in statements:
-                source.execute(statement)
-
-    async def compare(self) -> int:
-        return await self.comparer.compare_all(datetime.now(UTC))
-
-    async def subscribe(self) -> Subscription:
-        return await self.follower.subscribe(COUNTER, CITIZEN, PURPOSE)
-
-    async def followed(self) -> Subscription:
-        """Subscribed, and told of the rows that there are."""
-        subscription = await self.subscribe()
-        await self.compare()
-        await self.follower.follow_all()
-        return subscription
-
-    async def arrived(self, subscription: Subscription, after: int = 0) -> list[dict]:
-        events, _ = await self.follower.read(COUNTER, subscription.id, after, 500)
-        return events
-
-    async def told(self, subscription: Subscription) -> list[tuple[str, str, dict]]:
-        """Kind, key and changes of everything that arrived."""
-        return [
-            (e["type"].split(".")[3], e["data"]["key"]["personal_number"], e["data"].get("changed", {}))
-            for e in await self.arrived(subscription)
-        ]
-
-    async def state(self) -> tuple[str, str | None]:
-        [known] = await self.follower.listed(COUNTER)
-        return known.state, known.reason
-
-
-@pytest.fixture
-async def stream(pg_server: PostgresServer, tmp_path: Path, node_sandbox: Path) -> AsyncIterator[Stream]:
-    with databases(pg_server, 2) as dsns:
-        locals_ = await two_locals(dsns, tmp_path)
-        publish(locals_, a_directory(locals_, datetime.now(UTC)), tmp_path, generate_es256())
-        consumer = await start_node(locals_[0])
-        found: list[TestNode] = []
-        bend: list[Callable[[dict], None]] = []
-        feeds = Feeds(locals_[1].pool, locals_[1].seal)
-
-        def office() -> EventOffice:
-            return EventOffice(feeds, found[0].parts.gate, found[0].parts.service)
-
-        async def answer(service, decision, asked) -> SubqueryAnswer:
-            told = await office().answer(service, decision, asked)
-            body = json.loads(told.arrow)
-            for change in bend:
-                change(body)
-            return replace(told, arrow=json.dumps(body).encode())
-
-        async def head(name, incoming):
-            return await office().head(name, incoming)
-
-        provider = await start_node(locals_[1], answer_events=answer, notices={NOTICE: head})
-        found.append(provider)
-        with psycopg.connect(provider.local.dsns.owner, autocommit=True) as source:
-            source.execute(PEOPLE)
-        async with provider.local.pool.connection() as db:
-            service = await the_service(db, provider.local.dsns.owner)
-        provider.services[service.id] = service
-        ticks = itertools.count()
-
-        async def services():
-            return provider.services
-
-        async def mark(service, now) -> str:
-            return str(next(ticks))  # a table that can not tell whether it changed
-
-        comparer = Comparer(
-            locals_[1].pool, locals_[1].seal, Sandbox(node_sandbox), tmp_path / "events", services, mark,
-            b"secret",
-        )  # fmt: skip
-        follower = Follower(locals_[0].pool, locals_[0].seal, consumer.parts.link, consumer.consumer)
-        opened = Stream(consumer, provider, service, follower, comparer, bend)
-        opened.agree(the_agreement(ways=EVENTS))
-        yield opened
-        for node in (consumer, provider):
-            await node.stop()
+def the_pusher(stream: Stream) -> Pusher:
+    """It pushes nothing here."""
+    local = stream.consumer.local
+    return Pusher(local.pool, local.seal, stream.follower, HttpClient(), INSIDE, local.settings.node)
 
 
 async def test_events_tell_the_rows_there_are_and_then_only_what_changed(stream: Stream):
@@ -411,7 +308,7 @@ async def test_the_owners_systems_subscribe_list_and_read_over_the_client_listen
     parts = replace(consumer.parts, settings=replace(consumer.parts.settings, clients=clients))
     counter = Counter(
         parts, consumer.consumer, Descriptions(parts.link), _unused, _unused, _unused, _unused,
-        events=EventCounter(stream.follower).answer,
+        events=EventCounter(stream.follower, the_pusher(stream)).answer,
     )  # fmt: skip
     listener = await serve_app(ClientDoor(counter), "127.0.0.1", 0)
     own, other = {"X-Road-Client": COUNTER}, {"X-Road-Client": "VN/GOV/H24/datdai"}
@@ -462,7 +359,7 @@ async def test_the_command_subscribes_lists_and_reads(stream: Stream, monkeypatc
     parts = replace(stream.consumer.parts, settings=replace(stream.consumer.parts.settings, clients=(Client(COUNTER),)))
     counter = Counter(
         parts, stream.consumer.consumer, Descriptions(parts.link), _unused, _unused, _unused, _unused,
-        events=EventCounter(stream.follower).answer,
+        events=EventCounter(stream.follower, the_pusher(stream)).answer,
     )  # fmt: skip
     listener = await serve_app(ClientDoor(counter), "127.0.0.1", 0)
     monkeypatch.setenv("LIENTHONG_NODE", f"http://127.0.0.1:{listener.port}")

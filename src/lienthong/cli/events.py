@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -59,6 +60,28 @@ def read(
 ) -> None:
     """Print what arrived, as CloudEvents in JSON, and the number to go on from."""
     show_json(_ask(node, client, "GET", f"/events/{quote(subscription, safe='')}?after={after}&limit={limit}"))
+
+
+@app.command()
+def push(
+    subscription: Annotated[str, typer.Argument(help="Id of the subscription.")],
+    url: Annotated[str | None, typer.Argument(help="Address that takes events.")] = None,
+    token_file: Annotated[Path | None, typer.Option("--token-file", help="File with the token to send.")] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Push no more.")] = False,
+    node: Node = None,
+    client: Client = None,
+) -> None:
+    """Have what arrives pushed to your system's address, in order and until it is taken.
+
+    lienthong events push ID https://motcua.haiphong.gov.vn/events --token-file token.txt
+    """
+    if (url is None) is not stop:
+        raise typer.BadParameter("URL | --stop")
+    asked: dict[str, str | None] = {"url": url}
+    if token_file is not None:
+        asked["token"] = token_file.read_text("ascii").strip()
+    answer = _ask(node, client, "POST", f"/events/{quote(subscription, safe='')}/push", json.dumps(asked).encode())
+    show_json(answer)
 
 
 def _ask(node: str | None, client: str | None, method: str, path: str, body: bytes = b"") -> dict[str, Any]:

@@ -7,6 +7,7 @@ a restart loses and doubles nothing; an answer out of order is refused whole; fo
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -33,6 +34,7 @@ from lienthong.events.queries import (
     keep_arrived,
     keep_subscription,
     place_of,
+    pushes,
     rows_among,
     set_state,
     subscriptions,
@@ -94,6 +96,11 @@ class Follower:
         async with self._pool.connection() as db:
             return await subscriptions(db, system)
 
+    async def pushed(self, known: Sequence[Subscription]) -> dict[str, dict[str, object]]:
+        """How the pushes of these subscriptions stand, by subscription."""
+        async with self._pool.connection() as db:
+            return {name: push.as_dict() for name, push in (await pushes(db, [each.id for each in known])).items()}
+
     async def read(
         self, system: SystemId, subscription: str, after: int, limit: int
     ) -> tuple[list[dict[str, object]], int]:
@@ -101,19 +108,32 @@ class Follower:
 
         Raises NoSuchSubscription.
         """
+        await self.own(system, subscription)
+        found = await self.kept(subscription, after, min(max(limit, 1), MOST_EVENTS))
+        return [event for _, event in found], found[-1][0] if found else after
+
+    async def own(self, system: SystemId, subscription: str) -> None:
+        """Raises NoSuchSubscription unless ``system`` has ``subscription``."""
         async with self._pool.connection() as db:
-            if subscription not in {known.id for known in await subscriptions(db, system)}:
-                raise NoSuchSubscription(
-                    T("This system has no subscription {id}."),
-                    mend=T("List them: lienthong events list"),
-                    id=subscription[:60],
-                )
-            found = await inbox(db, subscription, after, min(max(limit, 1), MOST_EVENTS))
-        events = [
-            cast("dict[str, object]", orjson.loads(self._seal.decrypt(sealed, _place(subscription, identifier))))
-            for _, identifier, sealed in found
+            if subscription in {known.id for known in await subscriptions(db, system)}:
+                return
+        raise NoSuchSubscription(
+            T("This system has no subscription {id}."),
+            mend=T("List them: lienthong events list"),
+            id=subscription[:60],
+        )
+
+    async def kept(self, subscription: str, after: int, limit: int) -> list[tuple[int, dict[str, object]]]:
+        """Number and content of the events that arrived after number ``after``."""
+        async with self._pool.connection() as db:
+            found = await inbox(db, subscription, after, limit)
+        return [
+            (
+                number,
+                cast("dict[str, object]", orjson.loads(self._seal.decrypt(sealed, _place(subscription, identifier)))),
+            )
+            for number, identifier, sealed in found
         ]
-        return events, found[-1][0] if found else after
 
     async def follow_all(self) -> int:
         """Fetch what is new for every active subscription; how many events arrived."""

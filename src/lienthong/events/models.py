@@ -129,6 +129,42 @@ class Subscription:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class PushPlace:
+    """A push that is due, and how far it has come."""
+
+    subscription: str
+    url: str
+    token: bytes | None
+    """Sealed."""
+    after: int
+    """Number of the last event that was taken."""
+    failures: int
+    """Since the last one that was taken."""
+    taken: int
+    """Which lease this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushState:
+    """How a push stands, as its system sees it."""
+
+    subscription: str
+    url: str
+    state: str
+    failures: int
+    problem: str
+    waiting: int
+    """Events that arrived and were not taken yet."""
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON values."""
+        return {
+            "url": self.url, "state": self.state, "failures": self.failures, "problem": self.problem or None,
+            "waiting": self.waiting,
+        }  # fmt: skip
+
+
 def feed_id(service: Service, view: View) -> str:
     """The name of the feed of ``service`` under ``view``: it changes with what is shown, not with its writing."""
     shown = [(shown.name, shown.type) for shown in shown_fields(service, view)]

@@ -6,13 +6,13 @@ Events hold values of rows: their bytes come sealed from the caller and lie seal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from lienthong.events.models import Feed, Subscription
+from lienthong.events.models import Feed, PushPlace, PushState, Subscription
 
 _FEED = "SELECT id, service, view, snapshot, source_mark, head, bulk FROM event_feed"
 _SUBSCRIPTION = "SELECT id, system, service, purpose, feed, after, bulk, state, reason, made_at FROM event_subscription"
@@ -197,3 +197,68 @@ async def inbox(db: AsyncConnection, subscription: str, after: int, limit: int) 
         (subscription, after, limit),
     )
     return [(row[0], row[1], bytes(row[2])) for row in await cursor.fetchall()]
+
+
+async def keep_push(db: AsyncConnection, subscription: str, url: str, token: bytes | None) -> None:
+    """Push to ``url`` from now on; the place reached stays."""
+    await db.execute(
+        """
+        INSERT INTO event_push (subscription, url, token) VALUES (%s, %s, %s)
+        ON CONFLICT (subscription) DO UPDATE SET url = EXCLUDED.url, token = EXCLUDED.token, state = 'active',
+               failures = 0, problem = '', next_at = now()
+        """,
+        (subscription, url, token),
+    )
+
+
+async def drop_push(db: AsyncConnection, subscription: str) -> None:
+    """Push no more."""
+    await db.execute("UPDATE event_push SET state = 'ended', problem = '' WHERE subscription = %s", (subscription,))
+
+
+async def due_push(db: AsyncConnection, lease: timedelta) -> PushPlace | None:
+    """A push for which something waits, taken for ``lease``; None: there is none."""
+    async with db.cursor(row_factory=class_row(PushPlace)) as cursor:
+        await cursor.execute(
+            """
+            UPDATE event_push SET next_at = now() + %s, taken = taken + 1
+             WHERE subscription = (
+                   SELECT p.subscription FROM event_push p
+                    WHERE p.state = 'active' AND p.next_at <= now()
+                      AND EXISTS (SELECT FROM event_inbox i
+                                   WHERE i.subscription = p.subscription AND i.number > p.after)
+                    ORDER BY p.next_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+            RETURNING subscription, url, token, after, failures, taken
+            """,
+            (lease,),
+        )
+        return await cursor.fetchone()
+
+
+async def note_push(
+    db: AsyncConnection, place: PushPlace, *, after: int, failures: int, problem: str, next_at: datetime, ended: bool
+) -> None:
+    """How a batch went; not noted when the lease ran out and somebody else has taken the push up."""
+    await db.execute(
+        """
+        UPDATE event_push SET after = %s, failures = %s, problem = %s, next_at = %s,
+               state = CASE WHEN %s THEN 'ended' ELSE state END
+         WHERE subscription = %s AND taken = %s
+        """,
+        (after, failures, problem, next_at, ended, place.subscription, place.taken),
+    )
+
+
+async def pushes(db: AsyncConnection, ids: Sequence[str]) -> dict[str, PushState]:
+    """How the pushes of these subscriptions stand."""
+    async with db.cursor(row_factory=class_row(PushState)) as cursor:
+        await cursor.execute(
+            """
+            SELECT p.subscription, p.url, p.state, p.failures, p.problem,
+                   (SELECT count(*) FROM event_inbox i WHERE i.subscription = p.subscription AND i.number > p.after)
+                   AS waiting
+              FROM event_push p WHERE p.subscription = ANY(%s)
+            """,
+            (list(ids),),
+        )
+        return {found.subscription: found for found in await cursor.fetchall()}

@@ -52,6 +52,10 @@ class Place:
     network: str
     port: int | None = None
 
+    def holds_text(self, address: str, port: int) -> bool:
+        """As ``holds``, for a numeric address as it is written."""
+        return self.holds(ip_address(address.partition("%")[0]), port)
+
     def holds(self, address: Address, port: int) -> bool:
         """Whether it names this place."""
         return (self.port is None or self.port == port) and address in ip_network(self.network)
@@ -105,6 +109,9 @@ class Outward:
         if address.is_reserved or any(address in network for network in _NOWHERE) or is_ours(address):
             return False
         return self.reach == "inside" or address.is_global
+
+
+INSIDE: Final = Outward("inside")
 
 
 def read_allowed(texts: Sequence[str]) -> tuple[Place, ...]:

@@ -15,6 +15,7 @@ from lienthong.directory.models import SystemId, member_of
 from lienthong.events.feed import Feeds
 from lienthong.events.follow import Follower
 from lienthong.events.models import MOST_EVENTS
+from lienthong.events.push import Pusher
 from lienthong.exchange.clientdoor import BadQuestion, NoSuchClientPath
 from lienthong.exchange.parts import SubqueryAnswer
 from lienthong.exchange.provide import UnknownService
@@ -64,11 +65,15 @@ class EventCounter:
     """The subscriber's side as the client listener shows it to the owner's systems."""
 
     follower: Follower
+    pusher: Pusher
 
     async def answer(
         self, system: SystemId, method: str, path: bytes, query: bytes, asked: Mapping[str, object]
     ) -> Mapping[str, object]:
-        """``POST /events`` subscribes, ``GET /events`` lists, ``GET /events/<id>?after=`` reads."""
+        """``POST /events`` subscribes, ``GET /events`` lists, ``GET /events/<id>?after=`` reads.
+
+        ``POST /events/<id>/push`` has them pushed to an address, or no longer when it names none.
+        """
         named = path.removeprefix(b"/events").strip(b"/").decode("ascii", "replace")
         if method == "POST" and not named:
             service, purpose = asked.get("service"), asked.get("purpose")
@@ -79,8 +84,12 @@ class EventCounter:
                     example='{"service": "VN/GOV/G01/dancu/citizen", "purpose": "HP-01"}',
                 )
             return (await self.follower.subscribe(system, service, purpose)).as_dict()
+        if method == "POST" and named.endswith("/push"):
+            return await self._push(system, named.removesuffix("/push"), asked)
         if method == "GET" and not named:
-            return {"subscriptions": [known.as_dict() for known in await self.follower.listed(system)]}
+            known = await self.follower.listed(system)
+            pushed = await self.follower.pushed(known)
+            return {"subscriptions": [each.as_dict() | {"push": pushed.get(each.id)} for each in known]}
         if method == "GET":
             after, limit = _number(query, "after", 0), _number(query, "limit", MOST_EVENTS)
             events, reached = await self.follower.read(system, named, after, limit)
@@ -88,6 +97,21 @@ class EventCounter:
         raise NoSuchClientPath(
             T("The client listener has no such address."), mend=T("Subscribe with POST /events, read with GET.")
         )
+
+    async def _push(self, system: SystemId, subscription: str, asked: Mapping[str, object]) -> Mapping[str, object]:
+        url, token = asked.get("url"), asked.get("token", "")
+        if not isinstance(url, str | None) or not isinstance(token, str):
+            raise BadQuestion(
+                T("A push names its address."),
+                mend=T("Send for example {example}."),
+                example='{"url": "https://motcua.haiphong.gov.vn/events", "token": "..."}',
+            )
+        if url is None:
+            await self.pusher.end(system, subscription)
+        else:
+            await self.pusher.begin(system, subscription, url, token)
+        known = await self.follower.listed(system)
+        return {"push": (await self.follower.pushed(known)).get(subscription)}
 
 
 def _number(query: bytes, name: str, default: int) -> int:

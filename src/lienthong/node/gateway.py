@@ -27,6 +27,7 @@ from lienthong.errors import Problem
 from lienthong.events.feed import Feeds
 from lienthong.events.follow import NOTICE as EVENT_HEAD
 from lienthong.events.follow import Follower
+from lienthong.events.push import Pusher
 from lienthong.events.rounds import rounds
 from lienthong.exchange.answer import Spill
 from lienthong.exchange.backend import Backend
@@ -38,6 +39,7 @@ from lienthong.exchange.describe import Describer, Descriptions
 from lienthong.exchange.fair import FairQueue
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import Listener, serve_app
+from lienthong.exchange.outward import Outward, read_allowed
 from lienthong.exchange.parts import Parts
 from lienthong.exchange.peer import OwnCertificate, PeerOrigins, PeerTrust
 from lienthong.exchange.peerdoor import PeerDoor
@@ -128,7 +130,11 @@ class Gateway:
             tracing(settings.traces),
         )
         follower = Follower(self.local.pool, self.local.seal, parts.link, consumer)
-        counter = replace(self._counter(parts, consumer, questions, descriptions), events=EventCounter(follower).answer)
+        rule = Outward("inside", read_allowed(settings.outward_allowed))
+        pusher = Pusher(self.local.pool, self.local.seal, follower, self._client, rule, settings.node)
+        counter = replace(
+            self._counter(parts, consumer, questions, descriptions), events=EventCounter(follower, pusher).answer
+        )
         door = observer.client_door(ClientDoor(counter))
         body = RequestLimits(max_body=max(settings.max_body_bytes, settings.max_request_bytes))
         shared = settings.gateways > 1
@@ -151,6 +157,7 @@ class Gateway:
             asyncio.create_task(observer.run()),
             asyncio.create_task(self._tidy_leases()),
             asyncio.create_task(rounds(follower.follow_all)),
+            asyncio.create_task(rounds(pusher.push_all)),
         ]
         log.info("gateway.serving", client=self.ports[0], peer=self.ports[1])
 
