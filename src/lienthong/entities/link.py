@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from lienthong.entities.engines.running import compare_elsewhere
 from lienthong.entities.store import Store
 from lienthong.i18n import T
 from lienthong.linkage.matching.cluster import Clustering, Known
-from lienthong.linkage.matching.columns import Matching, MatchingRefused
+from lienthong.linkage.matching.columns import DUCKDB, SPLINK, Matching, MatchingRefused
 from lienthong.linkage.matching.pairs import BLOCKS, too_large, unpack
 from lienthong.linkage.matching.weights import Weights, shipped_weights
 
@@ -64,14 +65,19 @@ def match(
         if not store.one("SELECT count(*) FROM norm"):
             raise MatchingRefused(T("The files hold no record."))
         clock.lap("normalise")
-        store.compare(job, first)
+        store.count_names()
+        if job.engine == DUCKDB:
+            store.compare(job, first)
+        else:
+            compare_elsewhere(store, job, first)
         clock.lap("compare")
-        _score(store, weights or shipped_weights())
+        if job.engine != SPLINK:
+            _weigh(store, weights or shipped_weights())
         clustering, likely = _clustered(store, job)
         clock.lap("score and group")
         merged = _keep(store, clustering)
         store.run(
-            "INSERT INTO grey SELECT a, b, p, code FROM seen JOIN scored USING (code) WHERE p >= ? AND p < ?",
+            "INSERT INTO grey SELECT a, b, p, code FROM weighed WHERE p >= ? AND p < ?",
             job.review, job.automatic,
         )  # fmt: skip
         clock.lap("keep")
@@ -87,22 +93,23 @@ def match(
     )  # fmt: skip
 
 
-def _score(store: Store, weights: Weights) -> None:
-    """The table ``scored``: the probability of each pattern that was seen."""
+def _weigh(store: Store, weights: Weights) -> None:
+    """The table ``weighed``: each pair with the probability of its pattern."""
     codes = [code for (code,) in store.all("SELECT DISTINCT code FROM seen ORDER BY code")]
     store.keep("scored", {"code": pa.int32(), "p": pa.float64()}, [(c, weights.score(unpack(c))) for c in codes])
+    store.table("weighed", "SELECT a, b, code, p FROM seen JOIN scored USING (code)")
 
 
 def _clustered(store: Store, job: Matching) -> tuple[Clustering, int]:
     """Groups from the pairs at or above the automatic threshold, the likeliest first, ties in the order of the seed."""
-    store.table("likely", f"SELECT a, b, p FROM seen JOIN scored USING (code) WHERE p >= {job.automatic!r}")
+    store.table("likely", f"SELECT a, b, p FROM weighed WHERE p >= {job.automatic!r}")
     store.table("touched", "SELECT DISTINCT unnest([a, b]) AS r FROM likely")
     store.table(
         "nearby", "SELECT r FROM touched UNION SELECT r FROM entity SEMI JOIN"
         " (SELECT id FROM entity SEMI JOIN touched USING (r)) USING (id)",
     )  # fmt: skip
     against = store.all(
-        "SELECT a, b FROM seen JOIN scored USING (code) SEMI JOIN nearby t ON t.r = a SEMI JOIN nearby u ON u.r = b"
+        "SELECT a, b FROM weighed SEMI JOIN nearby t ON t.r = a SEMI JOIN nearby u ON u.r = b"
         " WHERE p < ? UNION ALL SELECT a, b FROM decision GROUP BY a, b"
         " HAVING count(DISTINCT who) >= 2 AND NOT bool_or(same)",
         AGAINST,

@@ -55,6 +55,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, threads: int = 2, memory: str = MEMORY) -> None:
+        self.folder = folder
         self._read: dict[str, duckdb.Statement] = {}
         folder.mkdir(parents=True, exist_ok=True)
         fresh = not (folder / STATE).exists()
@@ -154,8 +155,8 @@ class Store:
             " ON f.record = came_record AND f.source IS NOT DISTINCT FROM came_source"
         )
 
-    def compare(self, job: Matching, first: int) -> None:
-        """Make ``seen``: every pair of a new record with a record that shares a block, and its pattern."""
+    def count_names(self) -> None:
+        """Bring ``bearer`` up to date and make ``named``, the names of new records with their bearers."""
         self.table("named", pairs.frequencies())
         self.run("DELETE FROM bearer WHERE k IN (SELECT hash(bag) FROM named UNION ALL SELECT hash(bag) FROM gone)")
         self.run("INSERT INTO bearer SELECT hash(bag) AS k, bearers FROM named ORDER BY k")
@@ -163,6 +164,9 @@ class Store:
             "INSERT INTO bearer SELECT hash(bag), count(*) FROM norm WHERE bag IN (SELECT bag FROM gone)"
             " AND bag NOT IN (SELECT bag FROM named) GROUP BY bag"
         )
+
+    def compare(self, job: Matching, first: int) -> None:
+        """Make ``seen``: every pair of a new record with a record that shares a block, and its pattern."""
         self.table("block", pairs.blocks())
         self.table("pair", pairs.candidates(job.most_in_a_block, first))
         self.table("seen", pairs.compared())

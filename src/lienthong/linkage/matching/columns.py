@@ -15,6 +15,9 @@ FIELDS: Final = ("record", "source", "name", "birth", "gender", "number", "phone
 MOST_IN_A_BLOCK: Final = 60
 AUTOMATIC: Final = 0.95
 REVIEW: Final = 0.20
+DUCKDB: Final = "duckdb"
+SPLINK: Final = "splink"
+_WORDS: Final = {"columns", "thresholds", "most_in_a_block", "seed", "engine", "python", "spark"}
 
 
 class MatchingRefused(Problem):
@@ -41,6 +44,8 @@ class Matching:
 
     Pairs at or above ``automatic`` are joined, those between ``review`` and it are shown to people.  A value shared by
     more than ``most_in_a_block`` records is no reason to compare them.  Ties are broken by ``seed``.
+    ``engine``: ``duckdb``, ``splink`` or the address of a Spark cluster (``spark://...``, ``local[n]``), of which
+    ``spark`` holds settings; ``python``: the interpreter that has its packages ("": ours).
     """
 
     columns: Mapping[str, str] = field(default_factory=lambda: {name: name for name in FIELDS})
@@ -48,6 +53,9 @@ class Matching:
     review: float = REVIEW
     most_in_a_block: int = MOST_IN_A_BLOCK
     seed: int = 0
+    engine: str = DUCKDB
+    python: str = ""
+    spark: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def read_matching(text: str) -> Matching:
@@ -60,7 +68,7 @@ def read_matching(text: str) -> Matching:
     except tomllib.TOMLDecodeError as failed:
         raise MatchingRefused(T("The job is no TOML: {why}"), why=str(failed)) from failed
     columns, limits = told.get("columns", {}), told.get("thresholds", {})
-    unknown = sorted((set(told) - {"columns", "thresholds", "most_in_a_block", "seed"}) | (set(columns) - set(FIELDS)))
+    unknown = sorted((set(told) - _WORDS) | (set(columns) - set(FIELDS)))
     if unknown:
         raise MatchingRefused(
             T("Nobody knows what {word} means in a matching job."),
@@ -72,9 +80,16 @@ def read_matching(text: str) -> Matching:
         review=float(limits.get("review", REVIEW)),
         most_in_a_block=int(told.get("most_in_a_block", MOST_IN_A_BLOCK)),
         seed=int(told.get("seed", 0)),
+        engine=str(told.get("engine", DUCKDB)),
+        python=str(told.get("python", "")),
+        spark={str(name): str(value) for name, value in told.get("spark", {}).items()},
     )
     if not {"record", "name"} <= set(job.columns):
         raise MatchingRefused(T("A matching job names at least the columns of `record` and `name`."))
+    if job.engine not in (DUCKDB, SPLINK) and not job.engine.startswith(("spark://", "local[")):
+        raise MatchingRefused(
+            T("There is no engine {engine}."), mend=T("Engines: duckdb, splink, spark://host:port."), engine=job.engine
+        )
     if not 0 < job.review <= job.automatic < 1 or not 2 <= job.most_in_a_block <= 1000:
         raise MatchingRefused(T("The thresholds must be 0 < review <= automatic < 1, a block 2 to 1000 records."))
     return job
