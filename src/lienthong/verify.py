@@ -13,7 +13,10 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
+import subprocess  # only for openssl, which checks timestamps
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -100,6 +103,7 @@ CLAIMS = {
     "records": ("Mọi bản ghi đúng khuôn dạng 1", "Every record has format 1"),
     "pairs": ("Bản ghi của hai bên khớp nhau", "The two sides' records agree"),
     "heads": ("Nhật ký còn đủ mọi điều đã ký ở nơi khác", "The log still holds all that was signed elsewhere"),
+    "stamps": ("Người ngoài đóng dấu thời gian các điểm kiểm tra", "Outsiders stamped checkpoints with the time"),
     "database": ("Cơ sở dữ liệu khớp với các tệp", "The database agrees with the files"),
     "fork": ("Nhật ký đã đưa ra hai lịch sử khác nhau", "The log showed two different histories"),
 }
@@ -162,6 +166,9 @@ REASONS = {
     "policy": ("chính sách sai khuôn dạng ở dòng {line}", "the policy is malformed in line {line}"),
     "shorter": ("nơi khác giữ điểm kiểm tra {size} bản ghi", "a checkpoint of {size} records is held elsewhere"),
     "other-history": ("lịch sử khác ở {size} bản ghi", "another history at {size} records"),
+    "stamp": ("dấu thời gian ở {size} bản ghi không đúng", "the timestamp at {size} records does not hold"),
+    "no-stamps": ("nhật ký không đưa ra dấu thời gian nào", "the log offers no timestamps"),
+    "no-openssl": ("máy này không có chương trình openssl", "this machine has no program openssl"),
     "row": ("bản ghi số {index} khác với tệp", "record number {index} differs from the file"),
     "rows": ("cơ sở dữ liệu có {count} bản ghi, nhật ký có {size}", "the database has {count} records, the log {size}"),
     "one-history": ("hai điểm kiểm tra cùng một lịch sử", "both checkpoints are of one history"),
@@ -268,7 +275,9 @@ def verify_receipt(
     """
     report = Report()
     record = report.run("record-form", _record_of, receipt)
+    flags = receipt.get("flags")
     report.facts |= {"record": record, "synthetic": bool(receipt.get("synthetic"))}
+    report.facts["flags"] = [str(flag) for flag in flags] if isinstance(flags, list) else []
     leaf = report.run("record-hash", _leaf_of, receipt)
     request = report.run("request-signature", lambda: _message(receipt, record, "request"))
     if request or report.checks[-1].ok is False:
@@ -716,13 +725,16 @@ def verify_log(
     against: Sequence[str] = (),
     policy: str | None = None,
     heads: Sequence[str] = (),
+    tsa_roots: str | None = None,
     rows: Iterable[tuple[int, bytes, bytes]] | None = None,
 ) -> Report:
     """Check a whole log, a folder or an address: every entry, every tile, the root, the signature, the pairs.
 
     ``key`` is the log's verifier key as the checker knows it; ``against`` are logs in which the other sides' records
     are looked for, each checked in the same way; ``policy`` as for a receipt; ``heads`` are checkpoints of this log
-    that were kept elsewhere; ``rows`` are index, leaf hash and leaf of each record in the database, in the log's order.
+    that were kept elsewhere; ``tsa_roots`` is a PEM file with the roots of time-stamping authorities (RFC 3161): each
+    checkpoint that they stamped must be one of this log's history; ``rows`` are index, leaf hash and leaf of each
+    record in the database, in the log's order.
     Raises NothingToCheck when there is no log.
     """
     report = Report()
@@ -732,6 +744,8 @@ def verify_log(
     trees, notes = report.run("checkpoint", lambda: _log_checkpoints(read, note, told)) or (None, [])
     for tree, signed in zip(trees or [], notes, strict=True):
         _witnesses(report, tree, lambda text=signed: text, (policy, known, None))
+    stamps = report.run("stamps", lambda: _stamps(read, str(tsa_roots))) if tsa_roots else None
+    heads = [*heads, *(note for note, _ in stamps or ())]
     compared = Compared(iter(rows)) if rows is not None else None
     scan = report.run("entries", lambda all_of: _scan_all(read, all_of, {*_sizes(heads)}, compared), trees)
     report.run("root", _check_roots, trees, scan)
@@ -743,7 +757,12 @@ def verify_log(
     if compared is not None:
         report.run("database", compared.finish, scan)
     others = [verify_log(one, directory=directory, anchor=anchor) for one in against]
-    report.facts |= {"tree": trees[-1] if trees else None, "trees": trees, "scan": scan}
+    report.facts |= {
+        "stamped": stamps[-1][1] if stamps else None,
+        "tree": trees[-1] if trees else None,
+        "trees": trees,
+        "scan": scan,
+    }
     report.run("pairs", lambda one: _check_pairs(report, one, others, against), scan)
     return report
 
@@ -884,6 +903,32 @@ def _check_heads(heads: Sequence[str], key: str, trees: Sequence[Tree], scan: Sc
             raise Wrong("shorter", size=mark.size)
         if scan.roots[mark.origin, mark.size] != mark.root:
             raise Wrong("other-history", size=mark.size)
+
+
+def _stamps(read: Callable[[str, int], bytes | None], roots: str) -> list[tuple[str, str]]:
+    """Each stamped checkpoint and the time that the authority states, oldest first, once openssl finds all to hold."""
+    listed = _json_object(read("stamps", MOST_FILE_BYTES) or b"").get("stamps")
+    if not isinstance(listed, list) or not listed:
+        raise Unshown("no-stamps")
+    if shutil.which("openssl") is None:
+        raise Unshown("no-openssl")
+    found: list[tuple[str, str]] = []
+    for size in sorted(int(one["size"]) for one in listed):
+        token, note = read(f"stamp/{size}", 65_536), read(f"stamp/{size}/checkpoint", 65_536)
+        with tempfile.TemporaryDirectory() as folder:
+            reply, data = Path(folder) / "reply", Path(folder) / "note"
+            reply.write_bytes(token or b"")
+            data.write_bytes(note or b"")
+            asked = ["openssl", "ts", "-verify", "-in", str(reply), "-data", str(data), "-CAfile", roots]
+            holds = subprocess.run(asked, capture_output=True, check=False).returncode == 0
+            told = subprocess.run(
+                ["openssl", "ts", "-reply", "-in", str(reply), "-text"], capture_output=True, check=False
+            )
+        at = re.search(rb"Time stamp: ([ -~]+)", told.stdout)
+        if not holds or at is None:
+            raise Wrong("stamp", size=size)
+        found.append(((note or b"").decode("utf-8", "replace"), f"{size}  {at[1].decode('ascii')}"))
+    return found
 
 
 def _scan_all(
@@ -1189,6 +1234,10 @@ def _facts(report: Report) -> Iterator[str]:
         yield f"{record['at']}  {record['way']}  {record['outcome']}  {record['side']}  {record['node']}"
         if report.facts["synthetic"]:
             yield "Dữ liệu giả lập, theo lời biên nhận / Synthetic data, says the receipt"
+    if flags := report.facts.get("flags"):
+        yield f"Thiếu khi đó, theo lời biên nhận / Missing then, says the receipt: {', '.join(flags)}"
+    if stamped := report.facts.get("stamped"):
+        yield f"Dấu thời gian mới nhất / newest timestamp: {stamped}"
     for tree in report.facts.get("trees") or []:
         yield f"{tree.origin}  {tree.size} bản ghi / records  {tree.root.hex()}"
     if scan := report.facts.get("scan"):
@@ -1211,6 +1260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb != "fork":
             command.add_argument("--policy", metavar="FILE", help="chính sách làm chứng / the witness policy (C2SP)")
     command.add_argument("--against", metavar="DIR_OR_URL", action="append", default=[], help="nhật ký bên kia")
+    command.add_argument("--tsa-roots", metavar="FILE", help="chứng thư gốc của bên đóng dấu thời gian / its roots")
     command.add_argument("--head", metavar="FILE", action="append", default=[], help="điểm kiểm tra giữ ở nơi khác")
     asked = parser.parse_args(argv)
     try:
@@ -1221,7 +1271,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         policy = _file(asked.policy).decode() if asked.verb != "fork" and asked.policy else None
         if asked.verb == "log":
             heads = [_file(one).decode() for one in asked.head]
-            report = verify_log(asked.source, key=key, against=asked.against, policy=policy, heads=heads, **trust)
+            report = verify_log(
+                asked.source,
+                key=key,
+                against=asked.against,
+                policy=policy,
+                heads=heads,
+                tsa_roots=asked.tsa_roots,
+                **trust,
+            )
         elif asked.verb == "fork":
             report = verify_fork(_json_object(_file(asked.source)), key=key, **trust)
         else:

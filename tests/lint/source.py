@@ -20,7 +20,7 @@ MOST_LINES_OF_A_FILE = 500
 MOST_LINES_OF_A_FUNCTION = 80
 LICENSED_LINES = {
     # One file that a stranger can read from top to end, copy alone and run: that is what it is for.
-    "src/lienthong/verify.py": 1300,
+    "src/lienthong/verify.py": 1350,
 }
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore)\b(?P<rest>.*)")

@@ -658,6 +658,12 @@
     at: ["Lúc", "At"],
     node: ["Nút ghi lại", "Recorded by"],
     place: ["Vị trí trong nhật ký", "Place in the log"],
+    flags: ["Thiếu khi đó, theo lời biên nhận", "Missing then, says the receipt"],
+  };
+  const FLAGS = {
+    "witnesses-missing": ["bên làm chứng", "witnesses"],
+    "timestamps-missing": ["dấu thời gian", "timestamps"],
+    "directory-missing": ["danh bạ mới", "a fresh directory"],
   };
   const WORDS = {
     call: ["gọi dịch vụ", "call"],
@@ -708,17 +714,19 @@
     return Number.isNaN(time.getTime()) ? plain(text) : new Intl.DateTimeFormat(language, options).format(time);
   });
 
-  const factRows = ({ record, place }) => {
+  const factRows = ({ record, place }, flags) => {
     if (record === undefined) return [];
+    const told = Array.isArray(flags) && flags.length ? flags.map((flag) => (Object.hasOwn(FLAGS, flag) ? FLAGS[flag] : [String(flag), String(flag)])) : null;
     const values = {
       ...record,
+      flags: told && [0, 1].map((language) => told.map((word) => plain(word[language])).join(", ")),
       agreement: record.agreement && `${record.agreement.id} (${record.agreement.version})`,
       place: place && `${place.index + 1n} / ${place.size}`,
     };
     return Object.entries(FACTS)
       .filter(([name]) => values[name])
       .map(([name, label]) => {
-        const texts = name === "at" ? moment(record.at) : name === "way" || name === "outcome" ? WORDS[values[name]] : null;
+        const texts = name === "at" ? moment(record.at) : name === "way" || name === "outcome" ? WORDS[values[name]] : name === "flags" ? values.flags : null;
         const value = texts ? both(texts) : [plain(values[name])];
         return element("div", {}, element("dt", {}, ...both(label)), element("dd", {}, ...value));
       });
@@ -741,7 +749,7 @@
     const open = report.checks.some((check) => check.ok === null);
     showVerdict(!report.ok ? "bad" : open ? "open" : "good");
     document.getElementById("synthetic").hidden = !synthetic;
-    document.getElementById("facts").replaceChildren(...factRows(report));
+    document.getElementById("facts").replaceChildren(...factRows(report, given.receipt?.flags));
     const groups = GROUPS.map(({ title, checks }) => {
       const made = report.checks.filter((check) => checks.includes(check.name));
       const list = element("ul", {}, ...made.map(checkRow));
