@@ -19,57 +19,42 @@ from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
-from lienthong.node.agreeing import NodeAgreementDesk
-from lienthong.node.asking import NodeAskDesk
 from lienthong.node.casedesk import case_modules
-from lienthong.node.changedesk import NodeChangeDesk
-from lienthong.node.copies import copies_of
-from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.deeds import deed_routes
-from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy, least_assurance
+from lienthong.node.entry import entrance_of, guard_pages, has_right, keep_tidy
 from lienthong.node.inboxes import offers_of
-from lienthong.node.integrating import NodeIntegratorDesk
 from lienthong.node.live import Live
 from lienthong.node.local import Local, open_local
-from lienthong.node.lookup import lookup_desk
 from lienthong.node.opendata import OpenTables, open_routes
 from lienthong.node.ownuses import NodeOwnUses
 from lienthong.node.pages import NodePages
 from lienthong.node.pairs import Pairs
 from lienthong.node.public import public_routes
 from lienthong.node.publishdesk import NodePublishDesk
-from lienthong.node.reviewdesk import NodeReviewDesk
 from lienthong.node.rooms import Rooms, drawing_files_in, drawing_in, look_of
 from lienthong.node.supervise import sandbox_socket
 from lienthong.node.tablegate import TableGate
 from lienthong.node.telling import tell_process
 from lienthong.node.versions import DirectoryHistory, directory_view
 from lienthong.node.witnessing import witness_of
+from lienthong.node.workrooms import work_rooms
 from lienthong.portal.addresses import address_pages
-from lienthong.portal.agreeing import agreeing_pages
 from lienthong.portal.app import create_portal
-from lienthong.portal.asking import ask_deeds, ask_pages
 from lienthong.portal.coming import directory_pages
-from lienthong.portal.copies import copy_deeds, copy_pages
 from lienthong.portal.coverage import coverage_pages
 from lienthong.portal.feedback import feedback_pages
 from lienthong.portal.figures import figure_pages
 from lienthong.portal.identity import identity_pages
 from lienthong.portal.inbox import CountLayer, Inbox, inbox_pages
-from lienthong.portal.integrator import integrator_deeds, integrator_pages, integrator_reads
-from lienthong.portal.joining import change_deeds, change_pages
 from lienthong.portal.journal import journal_pages
 from lienthong.portal.legal import legal_pages
 from lienthong.portal.live import live_pages
 from lienthong.portal.members import member_pages
 from lienthong.portal.mine import mine_pages
-from lienthong.portal.national import national_pages
 from lienthong.portal.nodes import node_pages
 from lienthong.portal.pictures import picture_pages
 from lienthong.portal.publishing import publishing_pages
 from lienthong.portal.reconciliation import reconciliation_pages
-from lienthong.portal.rekeying import rekeying_pages
-from lienthong.portal.review import review_pages
 from lienthong.portal.services import service_pages
 from lienthong.portal.shell import Shell
 from lienthong.portal.status import status_pages
@@ -122,17 +107,7 @@ class PublicWeb:
         self._own_uses = NodeOwnUses(local.pool, local.seal, self._entrance.key, self._pages.gathered)
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
-        agreements = NodeAgreementDesk(local, self._pages)
-        connecting = NodeIntegratorDesk(local, self._pages)
-        copies = NodeCopyDesk(local, copies_of(local), self._pages)
-        changes = NodeChangeDesk(local, self._pages, least=least_assurance(local.settings))
-        asking = NodeAskDesk(local)
-        change_rooms = (change_pages(changes),) if local.settings.national else ()
-        more = (
-            *ask_deeds(asking),
-            *copy_deeds(copies, COPY_PROBLEMS),
-            *(change_deeds(changes) if local.settings.national else ()),
-        )
+        work = work_rooms(local, self._pages)
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory, rooms.listed_on),
@@ -155,24 +130,12 @@ class PublicWeb:
             inbox_pages(inbox),
             mine_pages(local.pool, self._own_uses),
             identity_pages(self._entrance),
-            national_pages(lookup_desk(local)),
-            copy_pages(copies),
-            integrator_pages(connecting),
-            rekeying_pages(),
-            *change_rooms,
-            ask_pages(asking),
-            agreeing_pages(agreements),
-            *((review_pages(NodeReviewDesk(local.pool, local.settings.matching, local.settings.members[0])),)
-              if local.settings.matching else ()),
+            *work.modules,
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
             ),
         )  # fmt: skip
-        self._closer: asyncio.Task[None] | None = None
-        self._teller: asyncio.Task[None] | None = None
-        self._tidier: asyncio.Task[None] | None = None
-        self._counter: asyncio.Task[None] | None = None
-        self._looker: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self.app = Starlette(
             routes=[
                 *public_routes(local),
@@ -182,15 +145,8 @@ class PublicWeb:
                 *share_routes(self._taking, signer, local.settings.public_url),
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
-                *integrator_reads(connecting),
-                *deed_routes(
-                    local,
-                    shell,
-                    agreements,
-                    self._entrance,
-                    lambda: self.app.routes,
-                    (*more, *integrator_deeds(connecting)),
-                ),
+                *work.reads,
+                *deed_routes(local, shell, work.agreements, self._entrance, lambda: self.app.routes, work.deeds),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )
@@ -203,19 +159,17 @@ class PublicWeb:
         """Load services and agreements, begin to close readings that ended."""
         await self._recovery.start()
         await self._live.start()
-        self._closer = asyncio.create_task(self._close_readings())
-        self._teller = asyncio.create_task(tell_process(self.local, "web"))
-        self._tidier = asyncio.create_task(keep_tidy(self._entrance))
-        self._counter = asyncio.create_task(self._visits.keep())
-        self._looker = asyncio.create_task(self._own_uses.keep())
+        kept = (
+            self._close_readings(), tell_process(self.local, "web"), keep_tidy(self._entrance), self._visits.keep(),
+            self._own_uses.keep(),
+        )  # fmt: skip
+        self._tasks = tuple(asyncio.create_task(each) for each in kept)
 
     async def stop(self) -> None:
         """Close what is open."""
-        kept = (self._closer, self._teller, self._tidier, self._counter, self._looker)
-        tasks = [task for task in kept if task]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._visits.flush()
         with contextlib.suppress(DatabaseFailed, OSError):  # what is not given back stays unused today
             await self._leases.tidy(everything=True)
