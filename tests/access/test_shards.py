@@ -65,10 +65,11 @@ async def receipt_of(log: Log, named: bytes) -> dict[str, object]:
         return await log.receipts.receipt(db, named.hex())
 
 
-def test_a_half_year_ends_at_midnight_in_utc():
-    assert half_year(datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)) == "2026h1"
-    assert half_year(datetime(2026, 7, 1, tzinfo=UTC)) == "2026h2"
-    assert half_year(datetime.fromisoformat("2027-01-01T06:59:59+07:00")) == "2026h2"
+def test_a_half_year_ends_at_midnight_in_viet_nam():
+    assert half_year(datetime(2026, 6, 30, 16, 59, 59, tzinfo=UTC)) == "2026h1"
+    assert half_year(datetime(2026, 6, 30, 17, tzinfo=UTC)) == "2026h2"
+    assert half_year(datetime.fromisoformat("2026-12-31T23:59:59+07:00")) == "2026h2"
+    assert half_year(datetime.fromisoformat("2027-01-01T00:00:00+07:00")) == "2027h1"
 
 
 async def test_at_the_half_year_the_shard_is_frozen_and_its_root_opens_the_next(log: Log):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from lienthong.trust.note import Checkpoint, VerifierKey
 
 SHARD_NAME: Final = re.compile(r"[1-9][0-9]{3}h[12]")
+VIETNAM: Final = timezone(timedelta(hours=7))
+"""UTC+7, without summer time."""
 FINAL: Final = "final "
 """How the extension line of a final checkpoint begins; the origin of the next shard follows."""
 
@@ -44,8 +46,8 @@ class Shard:
 
 
 def half_year(at: datetime) -> str:
-    """The half-year of a moment, in UTC: ``2027h1`` from January to June."""
-    moment = at.astimezone(UTC)
+    """The half-year of a moment, by the calendar of Việt Nam: ``2027h1`` from January to June."""
+    moment = at.astimezone(VIETNAM)
     return f"{moment.year:04d}h{1 if moment.month <= 6 else 2}"
 
 

@@ -150,16 +150,20 @@ class Follower:
         return arrived
 
     async def follow(self, subscription: Subscription) -> int:
-        """Fetch what is new for one subscription, until nothing is; how many events arrived."""
+        """Fetch what is new for one subscription, until nothing is; how many events arrived.
+
+        No connection to the database is held while the provider answers; what another process kept meanwhile stays.
+        """
         arrived = 0
         while True:
             async with self._pool.connection() as db:
-                if not await take_following_lock(db, subscription.id):
+                feed, after = place = await place_of(db, subscription.id)
+            if not arrived and await self._at_head(subscription, feed, after):
+                return arrived
+            pulled = await self._pull(subscription, feed, after)
+            async with self._pool.connection() as db:
+                if not await take_following_lock(db, subscription.id) or await place_of(db, subscription.id) != place:
                     return arrived
-                feed, after = await place_of(db, subscription.id)
-                if not arrived and await self._at_head(subscription, feed, after):
-                    return arrived
-                pulled = await self._pull(subscription, feed, after)
                 arrived += await self._keep(db, subscription, pulled)
             if not pulled.events or pulled.events[-1].sequence >= pulled.head:
                 return arrived
