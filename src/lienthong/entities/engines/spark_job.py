@@ -1,5 +1,3 @@
-# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
 """Blocking and comparing normalised records on a Spark cluster: run by a Python that has ``pyspark``, not by ours.
 
 ``python spark_job.py JOB.json``: addresses of the cluster and of the files, the keys as lists of columns and the
@@ -8,15 +6,16 @@ comparison as SQL.  All is SQL, so that workers need no Python.  Driver and work
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
-
-from pyspark.sql import SparkSession
+from typing import Any
 
 
 def main(job_file: str) -> None:
     """Write ``seen`` (a, b, code) and ``large`` (reason, records), both as Parquet."""
     job = json.loads(Path(job_file).read_text("utf-8"))
-    builder = SparkSession.builder.master(job["master"]).appName("lienthong link")
+    session: Any = import_module("pyspark.sql").SparkSession  # of the other interpreter: unknown to ours
+    builder = session.builder.master(job["master"]).appName("lienthong link")
     for name, value in job["settings"].items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()

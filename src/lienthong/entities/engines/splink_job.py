@@ -1,5 +1,3 @@
-# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
 """Pairs of normalised records with Splink's probability: run by a Python that has ``splink``, never imported by ours.
 
 ``python splink_job.py NORM.parquet PAIRS.parquet LEAST SEED``.  The model is trained on the records themselves in the
@@ -7,10 +5,10 @@ documented way: u by sampling with a seed, m by expectation maximisation.
 """
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import duckdb
-import splink.comparison_library as cl
-from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 SHARED = (
     "number", "card", "bag dob", "bag unit", "bag phone", "given dob", "phone dob", "given phone", "given unit street",
@@ -20,15 +18,17 @@ SHARED = (
 
 def main(norm: str, pairs: str, least: str, seed: str) -> None:
     """Train, predict, write a, b and p."""
+    splink: Any = import_module("splink")  # of the other interpreter: unknown to ours
+    cl: Any = import_module("splink.comparison_library")
     db = duckdb.connect(config={"threads": 2})
     db.execute(
         "CREATE TABLE people AS SELECT r AS unique_id, given, bag, number, card, phone, unit, street, sex,"
         " CASE WHEN d IS NOT NULL THEN printf('%04d-%02d-%02d', y, m, d) END AS dob FROM read_parquet(?)", [norm]
     )  # fmt: skip
-    settings = SettingsCreator(
+    settings = splink.SettingsCreator(
         link_type="dedupe_only",
         retain_matching_columns=False,
-        blocking_rules_to_generate_predictions=[block_on(*each.split()) for each in SHARED],
+        blocking_rules_to_generate_predictions=[splink.block_on(*each.split()) for each in SHARED],
         comparisons=[
             cl.JaroWinklerAtThresholds("bag", [0.95, 0.88]).configure(term_frequency_adjustments=True),
             cl.DateOfBirthComparison("dob", input_is_string=True),
@@ -39,11 +39,13 @@ def main(norm: str, pairs: str, least: str, seed: str) -> None:
             cl.ExactMatch("sex"),
         ],
     )
-    linker = Linker(DuckDBAPI(connection=db).register("people"), settings, log_level=50)
+    linker = splink.Linker(splink.DuckDBAPI(connection=db).register("people"), settings, log_level=50)
     training = linker.training
-    training.estimate_probability_two_random_records_match([block_on("number"), block_on("bag", "dob")], recall=0.8)
+    training.estimate_probability_two_random_records_match(
+        [splink.block_on("number"), splink.block_on("bag", "dob")], recall=0.8
+    )
     training.estimate_u_using_random_sampling(max_pairs=2e6, seed=int(seed) + 1)
-    for rule in (block_on("bag", "dob"), block_on("number")):
+    for rule in (splink.block_on("bag", "dob"), splink.block_on("number")):
         training.estimate_parameters_using_expectation_maximisation(rule, record_sample_proportion=1.0)
     found = linker.inference.predict(threshold_match_probability=float(least)).physical_name
     db.execute(
