@@ -209,6 +209,8 @@ async def test_a_joining_node_is_asked_whether_it_shows_the_certificate_it_bring
 
     assert await address_of() == "good"
     assert await address_of(tls_sha256="0" * 64) == "bad"
+    other = realm.nodes[POLICE].local.settings.peer_url
+    assert await address_of(peer_url=other) == "bad"
     assert await address_of(peer_url=f"https://127.0.0.1:{free_port()}") == "warn"
     assert await address_of(peer_url="https://[") == "bad"
 
