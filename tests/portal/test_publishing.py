@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from lienthong.catalog.models import HttpSource
+from lienthong.catalog.publish import ServiceChanged
+from lienthong.catalog.queries import service_by_id
+from lienthong.directory.models import ServiceId
+from lienthong.exchange.outward import Outward, read_allowed
 from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Role
 from lienthong.identity.queries import acts_of
 from lienthong.node.publishdesk import NodePublishDesk
@@ -27,6 +33,7 @@ from lienthong.tables.queries import Sources
 from lienthong.tables.sandbox import Sandbox
 from lienthong.web import install
 from tests.directory.build import a_snapshot, a_system
+from tests.exchange.scripted import read_request, scripted
 from tests.portal import sample
 from tests.portal.signed import SignedIn
 from tests.tables.conftest import sandbox, sandbox_socket  # noqa: F401 - fixtures
@@ -75,9 +82,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def a_desk(database: DatabaseDsns, tables: Sandbox, data: Path) -> AsyncIterator[Desk]:
+async def a_desk(database: DatabaseDsns, tables: Sandbox, data: Path, *, guarded: bool = False) -> AsyncIterator[Desk]:
     pool, sources = await open_pool(database.app), Sources()
-    desk = NodePublishDesk(pool, data, lambda: a_snapshot(systems=(a_system(f"{MEMBER}/dancu"),)), tables, sources)
+    systems = (a_system(f"{MEMBER}/dancu"),)
+    rule = Outward("inside", read_allowed([] if guarded else ["127.0.0.1/32"]))
+    desk = NodePublishDesk(pool, data, lambda: a_snapshot(systems=systems), tables, sources, rule)
     shell = Shell(secret=b"k" * 32)
     site = Starlette(routes=create_portal(sample.SampleData(), shell, [publishing_pages(desk)]))
     install(site, error_page=shell.error_page)
@@ -267,9 +276,11 @@ async def test_only_officers_publish(desk: Desk):
     await desk.open("/work/publish", 403)
 
 
-async def test_a_draft_is_its_sessions_own(desk: Desk):
+async def test_a_draft_is_its_persons_own_through_a_new_sign_in(desk: Desk):
     draft, _ = await described(desk)
     desk.signed_in.append(officer("s2"))
+    assert "•••" in await desk.open(draft)
+    desk.signed_in.append(replace(officer("s3"), person="p-2"))
 
     await desk.open(draft, 404)
     told = await desk.client.get(draft, headers={"accept": "application/json"})
@@ -287,12 +298,125 @@ async def test_a_form_of_another_site_does_nothing(desk: Desk):
     assert await published(desk) == []
 
 
-async def test_a_second_sending_publishes_nothing_more(desk: Desk):
+async def test_a_second_sending_leads_to_what_was_published_and_does_nothing_more(desk: Desk):
     draft, _ = await described(desk)
     preview = await desk.open(draft)
-    await desk.send(draft, preview, None, deed="publish")
+    once, again = await asyncio.gather(*(desk.send(draft, preview, None, deed="publish") for _ in range(2)))
 
-    again = await desk.send(draft, preview, None, deed="publish")
-
-    assert again.status_code == 404
+    assert (again.status_code, again.headers["location"]) == (once.status_code, once.headers["location"])
     assert len(await published(desk)) == 1
+    async with desk.pool.connection() as db:
+        assert len(await acts_of(db, MEMBER, None, 10)) == 1
+
+
+async def test_what_somebody_else_published_meanwhile_is_not_written_over(desk: Desk):
+    mine, _ = await described(desk, title="Của tôi")
+    preview = await desk.open(mine)
+    theirs, _ = await described(desk, title="Của người khác")
+    await desk.send(theirs, await desk.open(theirs), None, deed="publish")
+
+    refused = await desk.send(mine, preview, None, deed="publish")
+
+    assert refused.status_code == ServiceChanged.status
+    assert ServiceChanged.kind == "service-changed"
+    assert 'value="Của tôi"' in refused.text
+    assert [row[1]["title_vi"] for row in await published(desk)] == ["Của người khác"]
+    typed = {
+        "title": "Của tôi",
+        "system": f"{MEMBER}/dancu",
+        "name": "congdan",
+        "sharing": "shared",
+        "person": "number",
+    }
+    assert (await desk.send(mine, refused.text, None, **typed)).status_code == 422
+    assert (await desk.send(mine, refused.text, None, replace="1", **typed)).status_code == 303
+    await desk.send(mine, await desk.open(mine), None, deed="publish")
+    assert [(row[1]["title_vi"], row[1]["version"]) for row in await published(desk)] == [("Của tôi", 2)]
+
+
+SCHOOL = b'{"ma": "T1", "si_so": 300, "hieu_truong": {"ho_ten": "Nguyen Van Bi Mat", "so_dinh_danh": "031099990001"}}'
+
+
+@asynccontextmanager
+async def a_back_end(status: bytes = b"200 OK", body: bytes = SCHOOL) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A back end that says one thing, and what it was asked."""
+    heard: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 %s\r\nContent-Type: application/json\r\n" % status)
+        writer.write(b"Location: http://127.0.0.1:1/\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    async with scripted(script) as origin:
+        yield f"http://127.0.0.1:{origin.port}/api", heard
+
+
+async def by_http(desk: Desk, address: str, **typed: str) -> httpx.Response:
+    told = {
+        "kind": "http",
+        "address": address,
+        "endpoints": "GET /truong/{ma}\nPOST /truong",
+        "target": "/truong/T1?nam=2",
+    }
+    return await desk.send("/work/publish", await desk.open("/work/publish"), None, **(told | typed))
+
+
+async def test_a_service_by_http_is_tried_shown_without_persons_and_published(desk: Desk):
+    async with a_back_end() as (address, heard):
+        answer = await by_http(desk, address)
+        draft = answer.headers["location"]
+        page = await desk.open(draft)
+        typed = {"title": "Trường", "system": f"{MEMBER}/dancu", "name": "truong", "sharing": "shared"}
+        await desk.send(draft, page, None, **typed, person="$.hieu_truong.so_dinh_danh")
+        preview = await desk.open(draft)
+        await desk.send(draft, preview, None, deed="publish")
+
+    assert heard[0].startswith(b"GET /api/truong/T1?nam=2 HTTP/1.1\r\n")
+    assert "$.si_so" in page
+    assert "&#34;si_so&#34;: 300" in preview
+    assert "Bi Mat" not in preview + page
+    assert "031099990001" not in preview + page
+    (service,) = await published(desk)
+    assert service[1]["kind"] == "http"
+    assert service[1]["endpoints"] == [
+        {"method": "GET", "path": "/truong/{ma}"}, {"method": "POST", "path": "/truong"}
+    ]  # fmt: skip
+    assert {"where": "response", "select": "$.hieu_truong.so_dinh_danh", "kind": "personal_number"} in service[1][
+        "subjects"
+    ]
+    async with desk.pool.connection() as db:
+        stored = await service_by_id(db, ServiceId(f"{MEMBER}/dancu/truong"))
+    assert stored is not None
+    assert stored.source == HttpSource(address, guarded=True)
+
+
+async def test_a_back_end_that_can_not_be_published_is_said_at_its_field(desk: Desk):
+    cases: tuple[tuple[bytes, dict[str, str], str], ...] = (
+        (b"404 Not Found", {}, "target"),
+        (b"302 Found", {}, "target"),
+        (b"200 OK", {"target": "/khac"}, "target"),
+        (b"200 OK", {"target": "/truong/../x"}, "target"),
+        (b"200 OK", {"endpoints": "BREW /x"}, "endpoints"),
+        (b"200 OK", {"address": "ftp://x/y"}, "address"),
+        (b"200 OK", {"address": "http://a:b@127.0.0.1/"}, "address"),
+        (b"200 OK", {"address": "http://127.0.0.1:1"}, "address"),
+    )
+    for status, typed, faulty in cases:
+        async with a_back_end(status) as (address, _):
+            answer = await by_http(desk, **({"address": address} | typed))
+
+        assert answer.status_code == 422
+        assert f'href="#f-{faulty}"' in answer.text, (status, typed)
+    assert await published(desk) == []
+
+
+async def test_an_officer_reaches_nothing_of_this_machine_by_typing_its_address(
+    database: DatabaseDsns, sandbox: Sandbox, tmp_path: Path  # noqa: F811
+):  # fmt: skip
+    async with a_desk(database, sandbox, tmp_path, guarded=True) as desk, a_back_end() as (address, heard):
+        for typed in (address, address.replace("127.0.0.1", "localhost"), "http://169.254.169.254/latest"):
+            answer = await by_http(desk, typed)
+
+            assert answer.status_code == 422
+            assert 'href="#f-address"' in answer.text
+    assert heard == []

@@ -143,6 +143,8 @@ class HttpSource:
     timeout_s: float = 10.0
     ca: str | None = None
     """PEM file of the authority the back end's certificate must come from; None: the system's."""
+    guarded: bool = False
+    """Whether an officer typed it, so that the addresses of its name are looked at before each connection."""
 
     def __repr__(self) -> str:
         return "HttpSource()"
@@ -290,7 +292,8 @@ def source_json(source: Source | None) -> dict[str, object] | None:
     if source is None:
         return None
     if isinstance(source, HttpSource):
-        return {"http": {"url": source.url, "timeout_s": source.timeout_s, "ca": source.ca}}
+        told = {"url": source.url, "timeout_s": source.timeout_s, "ca": source.ca, "guarded": source.guarded}
+        return {"http": told}
     csv = source.csv
     return {
         "table": {
@@ -323,6 +326,7 @@ def source_from(stored: Mapping[str, object] | None) -> Source | None:
             url=_text(http["url"]),
             timeout_s=float(cast("float", http["timeout_s"])),
             ca=None if ca is None else _text(ca),
+            guarded=http.get("guarded") is True,
         )
     table = cast("Mapping[str, object]", stored["table"])
     csv = cast("Mapping[str, object] | None", table["csv"])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from lienthong.catalog.models import (
@@ -22,6 +22,7 @@ from lienthong.catalog.models import (
     Service,
     ServiceNotValid,
     Sharing,
+    Source,
     Subject,
     SubjectKind,
     SubjectPlace,
@@ -32,6 +33,7 @@ from lienthong.catalog.models import (
 from lienthong.catalog.queries import (
     Column,
     describe_relation,
+    lock_service,
     open_source,
     relation_is_readable,
     service_by_id,
@@ -53,13 +55,23 @@ _TYPES: Mapping[str, FieldType] = {
     "real": "double", "double precision": "double", "date": "date",
     "timestamp without time zone": "timestamp", "timestamp with time zone": "timestamp",
 }  # fmt: skip
-_PERSONAL_NAMES = re.compile(
+PERSONAL_NAMES: Final = re.compile(
     r"(so_)?dinh_danh|cccd|cmnd|personal|citizen|ho_(va_)?ten|full_?name|ngay_sinh|birth|phone|dien_thoai|email"
     # Whoever stands in a row for a firm, a parcel or a child is a person as well.
     r"|(representative|owner|holder|applicant|spouse|father|mother|guardian|director|resident)_?(name|number|no|id|code)"
     r"|(nguoi|chu)_(dai_dien|so_huu|su_dung|ho)|ma_so_thue_ca_nhan|passport|ho_chieu|(dia_chi|address)_(thuong_tru|home)",
     re.IGNORECASE,
 )
+"""Names of columns and leaves that sound as if they were about persons."""
+
+
+class ServiceChanged(Problem):
+    """Somebody published a service of this name after its description was begun."""
+
+    kind = "service-changed"
+    status = 409
+    side = "caller"
+    title = T("The service was changed meanwhile")
 
 
 class SourceNotFound(Problem):
@@ -75,7 +87,7 @@ class SourceNotFound(Problem):
 class Found:
     """What was found in a source: its place, its fields, and what names a row."""
 
-    source: TableSource
+    source: Source
     fields: tuple[Field, ...]
     key: tuple[str, ...] = ()
     lookup: tuple[str, ...] = ()
@@ -117,6 +129,10 @@ class PublishRequest:
     openapi: str = ""
     http_fields: tuple[Field, ...] = ()
     """The leaves of an HTTP service's answers that agreements may name."""
+    guarded: bool = False
+    """Whether an officer typed the address (``HttpSource.guarded``)."""
+    instead_of: int | None = None
+    """The version that this one takes the place of, 0 for a new service; None: of whichever there is."""
 
 
 async def publish(db: Connection, request: PublishRequest, *, look: FileInspector | None = None) -> Service:
@@ -135,10 +151,17 @@ async def publish(db: Connection, request: PublishRequest, *, look: FileInspecto
     else:
         found = await find(request.source, look)
         described = describe(request, found)
+    await lock_service(db, request.service)
     known = await service_by_id(db, request.service)
+    if known is not None and with_version(described, known.version) == known:
+        return known
+    if request.instead_of not in (None, known.version if known else 0):
+        raise ServiceChanged(
+            T("{service} was published by somebody else while you described it; nothing was changed."),
+            mend=T("Look at what stands there now, then describe it again or choose another short name."),
+            service=request.service,
+        )
     if known is not None:
-        if with_version(described, known.version) == known:
-            return known
         described = with_version(described, known.version + 1)
     await store_service(db, described)
     return described
@@ -199,7 +222,7 @@ def fields_of(columns: Sequence[Column]) -> tuple[tuple[Field, ...], tuple[str, 
                 name=column.name,
                 type=kind or "string",
                 title_vi=column.comment,
-                personal=bool(_PERSONAL_NAMES.search(column.name)),
+                personal=bool(PERSONAL_NAMES.search(column.name)),
                 nullable=column.nullable,
                 precision=precision,
                 scale=scale,
@@ -250,6 +273,8 @@ async def _found_relation(source: str) -> Found:
 
 def describe(request: PublishRequest, found: Found) -> Service:
     """The service that publishing ``found`` as ``request`` would make; nothing is kept.  Raises ServiceNotValid."""
+    if isinstance(found.source, HttpSource):
+        return _http_service(replace(request, http_fields=found.fields))
     fields = tuple(_named(entry, request) for entry in found.fields)
     key = found.key if request.key is None else request.key
     lookup = request.lookup
@@ -297,7 +322,7 @@ def _http_service(request: PublishRequest) -> Service:
         timeout_s=request.timeout_s,
         endpoints=request.endpoints,
         openapi=request.openapi,
-        source=HttpSource(url=request.source, timeout_s=request.timeout_s),
+        source=HttpSource(url=request.source, timeout_s=request.timeout_s, guarded=request.guarded),
     )
 
 

@@ -83,6 +83,11 @@ async def relation_is_readable(source: AsyncConnection, schema: str, table: str)
     return True
 
 
+async def lock_service(db: AsyncConnection, service: ServiceId) -> None:
+    """Let nobody else publish ``service`` until this transaction ends."""
+    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (service,))
+
+
 async def service_by_id(db: AsyncConnection, service: ServiceId) -> Service | None:
     """The service as it is published now, with its source, or None."""
     cursor = await db.execute("SELECT description, source FROM service WHERE id = %s", (service,))

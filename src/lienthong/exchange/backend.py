@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from lienthong.exchange.answer import Answer, AnswerTooLarge, Headers, PeerTimeo
 from lienthong.exchange.breaker import Breaker, LeftAlone
 from lienthong.exchange.client import Flow, HttpClient, Origin
 from lienthong.exchange.outgoing import Large
+from lienthong.exchange.outward import INSIDE, Outward
 from lienthong.exchange.paths import decoded_path, joined_target, path_matches
 from lienthong.exchange.signed import Incoming
 from lienthong.i18n import T
@@ -103,14 +105,19 @@ class Backend:
     """Forwards calls to back ends; belongs to one event loop."""
 
     def __init__(
-        self, client: HttpClient, max_body: int, spill: Spill | None = None, breaker: Breaker | None = None
-    ) -> None:
-        """``max_body``: most bytes of an answer's body; ``spill``: from when on an answer may be streamed."""
+        self, client: HttpClient, max_body: int, spill: Spill | None = None, breaker: Breaker | None = None,
+        rule: Outward = INSIDE,
+    ) -> None:  # fmt: skip
+        """``max_body``: most bytes of an answer's body; ``spill``: from when on an answer may be streamed.
+
+        ``rule``: where the address of a back end that an officer typed may lead to.
+        """
+        self._rule = rule
         self._breaker = breaker or Breaker()
         self._client = client
         self._max_body = max_body
         self._spill = spill
-        self._origins: dict[tuple[str, str | None], tuple[Origin, bytes]] = {}
+        self._origins: dict[tuple[str, str | None, bool], tuple[Origin, bytes]] = {}
 
     async def call(self, service: Service, incoming: Incoming, rest: bytes, may_stream: bool) -> Answer | Flow:
         """Forward a message's call; a large answer as a Flow where it ``may_stream``.  Raises what ``forward`` does."""
@@ -176,10 +183,11 @@ class Backend:
         return Answer(answer.status, answer_fields(answer.headers), answer.body)
 
     def _origin(self, source: HttpSource) -> tuple[Origin, bytes]:
-        key = (source.url, source.ca)
+        key = (source.url, source.ca, source.guarded)
         known = self._origins.get(key)
         if known is None:
-            known = self._origins[key] = backend_origin(source.url, source.ca)
+            origin, path = backend_origin(source.url, source.ca)
+            known = self._origins[key] = (replace(origin, rule=self._rule) if source.guarded else origin, path)
         return known
 
 

@@ -92,6 +92,7 @@ class Gateway:
         self._repeats = Repeats()
         self._seen = SeenMessages(local.dsns.app)
         self._client = HttpClient()
+        self._rule = Outward("inside", read_allowed(self._settings.outward_allowed))
         self._sources = Sources()
         self._live = Live(local)
         self._sandbox = Sandbox(sandbox_socket(local.settings))
@@ -130,8 +131,7 @@ class Gateway:
             tracing(settings.traces),
         )
         follower = Follower(self.local.pool, self.local.seal, parts.link, consumer)
-        rule = Outward("inside", read_allowed(settings.outward_allowed))
-        pusher = Pusher(self.local.pool, self.local.seal, follower, self._client, rule, settings.node)
+        pusher = Pusher(self.local.pool, self.local.seal, follower, self._client, self._rule, settings.node)
         counter = replace(
             self._counter(parts, consumer, questions, descriptions), events=EventCounter(follower, pusher).answer
         )
@@ -236,7 +236,7 @@ class Gateway:
             services=live.services,
             tables=TableReader(self._sources, file_rows(self._sandbox)),
             answer_subquery=Subqueries(self._sandbox, Restrictor(self._sandbox), self._sources, settings).answer,
-            call_backend=timed_backend(Backend(self._client, settings.max_body_bytes, stream).call),
+            call_backend=timed_backend(Backend(self._client, settings.max_body_bytes, stream, rule=self._rule).call),
             notices={**notices.handlers(), EVENT_HEAD: events.head},
             answer_events=events.answer,
             accept_rule=self._accept_rule,

@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from lienthong.catalog.models import Service, ServiceNotValid, TableSource
-from lienthong.catalog.publish import Found, PublishRequest, find, publish
-from lienthong.catalog.queries import all_services, services_of_member
+import orjson
+
+from lienthong.catalog.leaves import leaves_of
+from lienthong.catalog.models import HttpSource, Service, ServiceNotValid, TableSource
+from lienthong.catalog.publish import Found, PublishRequest, SourceNotFound, find, publish
+from lienthong.catalog.queries import all_services, service_by_id, services_of_member
 from lienthong.directory.document import Snapshot
-from lienthong.directory.models import MemberId, SystemId, member_of
+from lienthong.directory.models import MemberId, ServiceId, SystemId, member_of
+from lienthong.exchange.answer import Answer, Limits
+from lienthong.exchange.backend import backend_origin
+from lienthong.exchange.client import HttpClient
+from lienthong.exchange.outward import Outward
+from lienthong.exchange.paths import joined_target
 from lienthong.i18n import T
 from lienthong.identity.audit import put_down
 from lienthong.identity.models import Actor
+from lienthong.portal.drafts import Sample
 from lienthong.portal.forms import Upload
+from lienthong.portal.publishing import Tried
 from lienthong.storage.pool import Pool, reading
 from lienthong.tables.jobs import file_rows, inspect_file
 from lienthong.tables.models import Page, View
@@ -30,6 +41,11 @@ FILES: Final = "published"
 """Folder of uploaded files, under the node's data."""
 UNUSED_AFTER: Final = timedelta(hours=1)
 """An upload that no service was made of by then is removed: a draft lives for half an hour."""
+TRIAL_S: Final = 10.0
+"""How long a back end may take to answer the example."""
+MOST_TRIED_BYTES: Final = 1024 * 1024
+TRIALS: Final = 4
+"""Trials at once: more wait."""
 SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -37,9 +53,12 @@ class NodePublishDesk:
     """The wizard's desk at this node; see ``portal.publishing.PublishDesk``."""
 
     def __init__(
-        self, pool: Pool, data: Path, snapshot: Callable[[], Snapshot], sandbox: Sandbox, sources: Sources
-    ) -> None:
-        """``data`` is the node's data folder, ``snapshot`` gives the directory as it stands."""
+        self, pool: Pool, data: Path, snapshot: Callable[[], Snapshot], sandbox: Sandbox, sources: Sources,
+        rule: Outward,
+    ) -> None:  # fmt: skip
+        """``data``: the node's folder; ``snapshot``: the directory; ``rule``: where typed addresses may lead."""
+        self._rule = rule
+        self._trials = asyncio.Semaphore(TRIALS)
         self._pool = pool
         self._data = data
         self._snapshot = snapshot
@@ -49,6 +68,48 @@ class NodePublishDesk:
     async def look(self, source: str) -> Found:
         """What lies at ``source``.  Raises SourceNotFound, FileNotReadable."""
         return await find(source, lambda path: inspect_file(self._sandbox, path))
+
+    async def look_by_http(self, address: str, sample: Sample) -> Found:
+        """The fields of the back end's answer to the example.  Raises AddressNotAllowed, SourceNotFound."""
+        source = HttpSource(address, TRIAL_S, guarded=True)
+        answer = await self._ask(source, sample)
+        if not 200 <= answer.status < 300:
+            raise SourceNotFound(
+                T("The back end answered the example with status {http_status}."),
+                mend=T("Give an example that is answered with data; redirects are not followed."),
+                http_status=answer.status,
+            )
+        try:
+            fields, left_out = leaves_of(orjson.loads(answer.body))
+        except orjson.JSONDecodeError:
+            fields, left_out = (), ()
+        return Found(source, fields, left_out=left_out)
+
+    async def call(self, service: Service, sample: Sample) -> Tried:
+        """The back end's answer to the example.  Raises what ``look_by_http`` may of a call."""
+        if not isinstance(service.source, HttpSource):
+            raise SourceNotFound(T("The service has no back end by HTTP."))
+        answer = await self._ask(service.source, sample)
+        kind = (answer.header(b"content-type") or b"").decode("latin-1").partition(";")[0].strip()[:80]
+        return Tried(answer.status, kind, answer.body)
+
+    async def _ask(self, source: HttpSource, sample: Sample) -> Answer:
+        origin, base = backend_origin(source.url, source.ca)
+        client = HttpClient(Limits(connect_s=TRIAL_S, first_byte_s=TRIAL_S))
+        try:
+            async with self._trials:
+                return await client.request(
+                    replace(origin, rule=self._rule), "GET", joined_target(base, sample.target.encode("ascii")),
+                    [(b"accept", b"application/json, */*;q=0.1")], deadline_s=TRIAL_S, max_body=MOST_TRIED_BYTES,
+                )  # fmt: skip
+        finally:
+            await client.close()
+
+    async def version_of(self, service: ServiceId) -> int:
+        """The version that stands here now; 0 for none."""
+        async with reading(self._pool) as db:
+            known = await service_by_id(db, service)
+        return known.version if known else 0
 
     async def keep_file(self, upload: Upload) -> str:
         """Write the file under a name of its own; its path.  Raises ServiceNotValid for what is no table."""

@@ -17,6 +17,7 @@ from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
+from lienthong.exchange.outward import Outward, read_allowed
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.casedesk import case_modules
@@ -132,7 +133,8 @@ class PublicWeb:
             identity_pages(self._entrance),
             *work.modules,
             publishing_pages(
-                NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources)
+                NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources,
+                                Outward("inside", read_allowed(local.settings.outward_allowed)))
             ),
         )  # fmt: skip
         self._tasks: tuple[asyncio.Task[None], ...] = ()
