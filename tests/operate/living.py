@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,12 +67,13 @@ class Living:
         await commit.close()
         return list(hashes)
 
-    async def sequence(self) -> int:
-        """Give waiting records their places; how many there were."""
+    async def sequence(self, now: datetime | None = None) -> int:
+        """Give waiting records their places, by the clock or as at ``now``; how many there were."""
         async with await AsyncConnection.connect(self.dsns.app) as db:
             assert await queries.take_sequencer_lock(db)
             await db.commit()
-            return await Sequencer(self.files, self.keyring.ed25519(LOG_KEY)).step(db)
+            sequencer = Sequencer(self.files, self.keyring.ed25519(LOG_KEY))
+            return await (replace(sequencer, clock=lambda: now) if now else sequencer).step(db)
 
     @property
     def checkpoint(self) -> bytes:

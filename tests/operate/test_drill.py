@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -21,7 +22,7 @@ from lienthong.node.prepare import LOG_KEY
 from lienthong.operate import queries
 from lienthong.operate.drill import DrillReport, Probe, Sample, as_markdown, read_country, summary
 from lienthong.operate.losses import LOSSES, Country, NodeHere, NothingToLose, frozen, processes
-from lienthong.operate.rehearse import rehearse, signed
+from lienthong.operate.rehearse import last_published, rehearse, signed
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.documents import open_document
 from lienthong.trust.note import Checkpoint, sign_checkpoint
@@ -30,6 +31,7 @@ from tests.conftest import drop_database
 from tests.operate.living import NOW, Living, a_node
 
 PATIENCE_S = 20.0
+LATER = datetime(2077, 1, 1, tzinfo=UTC)
 TITLED = "import setproctitle, sys, time; setproctitle.setproctitle(sys.argv[1]); print(1, flush=True); time.sleep(600)"
 _numbers = itertools.count(1)
 
@@ -116,6 +118,26 @@ async def test_a_rehearsed_restore_passes_and_its_result_is_signed(node: Living)
     told = json.loads(open_document(envelope, lambda keyid: key))
     assert found.passed, found
     assert (told["passed"], told["checkpoint_size"], told["restored_size"]) == (True, 20, 21)
+
+
+@pytest.mark.integration
+async def test_a_rehearsed_restore_follows_the_log_over_the_end_of_a_half_year(node: Living):
+    await node.record(3)
+    await node.sequence()
+    first = node.checkpoint
+    await node.record(2)
+    while not await node.sequence(LATER):
+        pass
+    log = node.settings.data / "log"
+
+    shown = last_published(lambda path: (log / path).read_bytes() if (log / path).exists() else None)
+    assert shown is not None
+    assert (shown.partition(b"\n")[0], last_published(lambda _: None)) == (f"{node.files.origin}/2077h1".encode(), None)
+    assert last_published({"checkpoint": first}.get) == first
+    found = await in_thread(node, shown)
+
+    assert found.passed, found
+    assert found.checkpoint.startswith(f"{node.files.origin}/2077h1\n")
 
 
 @pytest.mark.integration

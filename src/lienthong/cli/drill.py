@@ -17,7 +17,7 @@ from lienthong.i18n import T
 from lienthong.operate.drill import as_markdown, read_country
 from lienthong.operate.drill import drill as run_drill
 from lienthong.operate.losses import LOSSES
-from lienthong.operate.rehearse import rehearse, signed
+from lienthong.operate.rehearse import last_published, rehearse, signed
 from lienthong.verify import verify_log
 
 app = typer.Typer(add_completion=False)
@@ -54,7 +54,7 @@ def drill(
 def _rehearse(member: str | None, config: Path | None, checkpoint: Path | None, out: Path) -> int:
     settings = settings_for(member, config)
     place = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else settings.data.parent / f"{settings.node}.toml")
-    note = checkpoint.read_bytes() if checkpoint else _published(f"{settings.public_url}/log/checkpoint")
+    note = checkpoint.read_bytes() if checkpoint else _published(f"{settings.public_url}/log")
     now = datetime.now(UTC).replace(microsecond=0)
     found = rehearse(settings, place, note, lambda folder, key: verify_log(folder, key=key).ok, now=now)
     out.write_bytes(signed(found, settings))
@@ -69,13 +69,27 @@ def _rehearse(member: str | None, config: Path | None, checkpoint: Path | None, 
 
 
 def _published(url: str) -> bytes:
+    """The newest checkpoint of the log at ``url``, over all of its shards."""
+
+    def read(path: str) -> bytes | None:
+        try:
+            with urllib.request.urlopen(f"{url}/{path}", timeout=30) as answer:  # noqa: S310 - the node's own configured address
+                return answer.read(64 * 1024)
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            if refused.code != 404:
+                raise
+            return None
+
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - the node's own configured address
-            return answer.read(64 * 1024)
+        found, why = last_published(read), "404"
     except (urllib.error.URLError, OSError) as failed:
+        found, why = None, str(failed)
+    if found is None:
         raise NodeUnreachable(
             T("{url} does not answer: {why}"),
             mend=T("Check the address, and that the node runs: lienthong serve, or lienthong demo."),
-            url=url,
-            why=str(failed),
-        ) from failed
+            url=f"{url}/checkpoint",
+            why=why,
+        )
+    return found

@@ -155,6 +155,13 @@ def shards(db: Database) -> list[Shard]:
     ]
 
 
+def final_checkpoints(db: Database) -> list[bytes]:
+    """The signed notes that froze the shards closed so far, oldest first."""
+    ended = [shard.last for shard in shards(db) if shard.last is not None]
+    found = _rows(db, "SELECT note FROM checkpoint WHERE size = ANY(%s) ORDER BY size", ended)
+    return [bytes(note) for (note,) in found]
+
+
 def copy_out(db: Database, table: str, names: Sequence[str], take: Callable[[bytes], object]) -> int:
     """Hand the rows of ``table`` as text to ``take``; returns their number."""
     statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(_list(names), sql.Identifier(table))

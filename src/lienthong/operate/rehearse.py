@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lienthong import __version__
+from lienthong.access.shards import next_shard, shard_name
 from lienthong.config import Settings
 from lienthong.errors import Problem
 from lienthong.node.prepare import LOG_KEY, log_origin
@@ -30,6 +31,8 @@ from lienthong.trust.note import VerifierKey, parse_checkpoint, split_note
 
 CheckLog = Callable[[str, str], bool]
 """The separate verifier over a log's folder and its verifier key, given by the command: nothing here knows it."""
+MOST_SHARDS = 60
+"""Thirty years of half-years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,24 @@ def rehearse(settings: Settings, config: Path, outside: bytes, check_log: CheckL
         confirmed=confirmed,
         problem=problem,
     )
+
+
+def last_published(read: Callable[[str], bytes | None]) -> bytes | None:
+    """The checkpoint of the newest shard that a log shows; None when it shows none.
+
+    ``read`` gives what lies under a path of the log, None when nothing does.  Only the way is followed here: whether
+    the log signed what it shows is the drill's question.  Raises NoteRefused.
+    """
+    newest = read("checkpoint")
+    origin = parse_checkpoint(split_note(newest)[0]).origin if newest is not None else ""
+    for _ in range(MOST_SHARDS):
+        following = next_shard(parse_checkpoint(split_note(newest)[0])) if newest is not None else None
+        name = shard_name(origin, following) if following else None
+        told = read(f"{name}/checkpoint") if name else None
+        if told is None:
+            break
+        newest = told
+    return newest
 
 
 def signed(rehearsal: Rehearsal, settings: Settings) -> bytes:

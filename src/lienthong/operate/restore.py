@@ -89,10 +89,13 @@ def restore(settings: Settings, archive: Path, key: bytes, *, now: datetime) -> 
                 in_recovery = _load(settings, superuser, manifest, staging, now)
                 for each in (staging / "data").iterdir():
                     shutil.move(each, data / each.name)
-                write_dsns(settings, prepare_database(superuser, settings.database_name))
-            if manifest.checkpoint:
-                newest = manifest.checkpoint.encode()
-                _log_files(settings).of_note(newest).store.put(CHECKPOINT_FILE, newest)
+                dsns = prepare_database(superuser, settings.database_name)
+                write_dsns(settings, dsns)
+                with queries.one_transaction(dsns.owner) as db:
+                    notes = queries.final_checkpoints(db)
+            # Each shard shows its own: whoever follows the chain begins at the first one's last checkpoint.
+            for note in [*notes, *([manifest.checkpoint.encode()] if manifest.checkpoint else [])]:
+                _log_files(settings).of_note(note).store.put(CHECKPOINT_FILE, note)
         finally:
             os.close(lock)
     return Restored(manifest, in_recovery)
