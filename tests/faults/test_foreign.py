@@ -61,7 +61,21 @@ def paths_to_try(scene: Scene, route: Route) -> list[tuple[str, frozenset[str]]]
     }  # fmt: skip
     # What pages behind a sign-in name: without one nobody comes near it, whatever stands there.
     known |= dict.fromkeys(
-        ("draft", "person", "proposal", "secret", "key", "code", "deed", "entry", "paper", "case", "pid", "person_id"),
+        (
+            "draft",
+            "person",
+            "proposal",
+            "secret",
+            "key",
+            "code",
+            "deed",
+            "entry",
+            "paper",
+            "case",
+            "pid",
+            "person_id",
+            "evidence",
+        ),
         "7",
     )
     names = sorted(route.param_convertors)
