@@ -6,6 +6,8 @@ import pytest
 
 from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Right, Role
 from lienthong.identity.rights import ALONE, MATRIX, NATIONAL, LoginNeeded, NotAllowed, may, require
+from lienthong.identity.tokens import NOT_BY_TOKEN
+from lienthong.portal.standing import RIGHTS
 
 HERE, ELSEWHERE = "VN/GOV/H24", "VN/GOV/H26"
 
@@ -62,3 +64,7 @@ def test_nobody_is_asked_to_sign_in_and_somebody_is_refused():
 
     assert (needed.value.status, refused.value.status) == (401, 403)
     assert HERE not in str(refused.value.facts)
+
+
+def test_every_right_that_a_token_may_carry_has_its_words_on_the_page_of_the_account():
+    assert set().union(*MATRIX.values()) - NOT_BY_TOKEN <= set(RIGHTS)

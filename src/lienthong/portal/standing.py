@@ -24,6 +24,7 @@ RIGHTS: Final = MappingProxyType(
         Right.SEE_OWN: T("See who used my own data"),
         Right.OPEN_CASES: T("Open cases and follow them"),
         Right.HANDLE_CASES: T("Answer the agency's cases"),
+        Right.LOOK_UP: T("Look persons up in national databases, and compare copies"),
         Right.PUBLISH: T("Publish and withdraw services"),
         Right.DECIDE_REQUESTS: T("Decide on requests for access"),
         Right.SEE_AGREEMENTS: T("See the agency's agreements"),
