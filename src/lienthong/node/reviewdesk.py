@@ -43,7 +43,7 @@ class NodeReviewDesk:
     async def overview(self, actor: Actor, most: int, skip: int) -> Overview | None:
         """What waits: numbers, sources and reasons alone, so nothing is put down."""
         from lienthong.entities import review  # DuckDB takes 60 MB, for nodes that match records alone
-        from lienthong.entities.store import STATE  # as above
+        from lienthong.entities.store import STATE  # DuckDB takes 60 MB, as above
 
         if not (self._folder / STATE).is_file():
             return None
@@ -51,15 +51,15 @@ class NodeReviewDesk:
 
     async def pair(self, actor: Actor, a: int, b: int) -> Pair:
         """Two records side by side."""
-        from lienthong.entities import review  # as above
+        from lienthong.entities import review  # DuckDB takes 60 MB, as above
 
         await self._put_down(actor, "records.read", f"{a}-{b}")
         return await self._asked(lambda store: review.pair(store, a, b, _who(actor)))
 
     async def judge(self, actor: Actor, a: int, b: int, *, same: bool) -> bool:
         """Say that they are one person, or two."""
-        from lienthong.entities import review  # as above
-        from lienthong.entities.deciding import decide_pair  # as above
+        from lienthong.entities import review  # DuckDB takes 60 MB, as above
+        from lienthong.entities.deciding import decide_pair  # DuckDB takes 60 MB, as above
 
         await self._put_down(actor, "records.judged", f"{a}-{b}", same=same)
         first, second = sorted((a, b))
@@ -72,15 +72,15 @@ class NodeReviewDesk:
 
     async def entity(self, actor: Actor, r: int) -> Whole:
         """The entity of a record."""
-        from lienthong.entities import review  # as above
+        from lienthong.entities import review  # DuckDB takes 60 MB, as above
 
         await self._put_down(actor, "records.read", str(r))
         return await self._asked(lambda store: review.whole(store, r, _who(actor)))
 
     async def undo(self, actor: Actor, r: int, number: int) -> bool:
         """Say that a change of that record's entity was wrong."""
-        from lienthong.entities import review  # as above
-        from lienthong.entities.deciding import undo  # as above
+        from lienthong.entities import review  # DuckDB takes 60 MB, as above
+        from lienthong.entities.deciding import undo  # DuckDB takes 60 MB, as above
 
         await self._put_down(actor, "records.undone", str(r), change=number)
 
@@ -93,14 +93,14 @@ class NodeReviewDesk:
 
     async def named(self, actor: Actor, first: str, second: str) -> tuple[int, int]:
         """The numbers of two records; which, the audit is told when they are opened."""
-        from lienthong.entities.look import two_records  # as above
+        from lienthong.entities.look import two_records  # DuckDB takes 60 MB, as above
 
         del actor
         return await self._asked(lambda store: two_records(store, first, second))
 
     async def find(self, actor: Actor, record: Mapping[str, str]) -> list[Found]:
         """Entities that a record may mean; what was typed is kept nowhere."""
-        from lienthong.entities.look import find  # as above
+        from lienthong.entities.look import find  # DuckDB takes 60 MB, as above
 
         await self._put_down(actor, "records.looked-up", "")
         return await self._asked(lambda store: find(store, record))
@@ -110,7 +110,7 @@ class NodeReviewDesk:
             return await asyncio.to_thread(self._open, question)
 
     def _open(self, question: Callable[[Store], R]) -> R:
-        from lienthong.entities.store import Store  # as above
+        from lienthong.entities.store import Store  # DuckDB takes 60 MB, as above
 
         with Store(self._folder, threads=1, memory=MEMORY) as store:
             return question(store)
