@@ -223,6 +223,41 @@ def bench_node(country: Demo) -> None:
     print(f"| `lienthong --help` | {statistics.median(took):.2f} s |")
 
 
+def bench_idle(country: Demo, seconds: float = 20.0) -> None:
+    """CPU that five nodes and their database use while nobody asks for anything."""
+
+    def used() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for line in subprocess.run(
+            ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+        ).stdout.splitlines():
+            pid, _, args = line.strip().partition(" ")
+            if str(country.folder) in args and "lienthong.node " in args:
+                role = args.split("lienthong.node ")[1].split()[0]
+                found[role] = found.get(role, 0.0) + cpu_s(int(pid))
+        found["PostgreSQL"] = sum(cpu_s(pid) for pid in postgres_pids(country).values())
+        return found
+
+    time.sleep(5.0)
+    before = used()
+    time.sleep(seconds)
+    after = used()
+    spent = {name: (after[name] - before.get(name, 0.0)) / seconds * 1000 for name in after}
+    print("\n### Five idle nodes\n\n| part | ms of CPU a second |\n|---|---|")
+    for name, each in sorted(spent.items()):
+        print(f"| {name} | {each:.0f} |")
+    print(f"| all | {sum(spent.values()):.0f} |")
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has used; 0 for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_mb(pid: int) -> tuple[float, float]:
     """Resident and proportional memory of a process."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -252,6 +287,7 @@ def main() -> None:
         country.start()
         print(f"demo complete in {time.perf_counter() - begin:.1f} s with {chosen.persons:,} people (first start)")
         bench_node(country)
+        bench_idle(country)
         bench_query(country, 40)
         bench_calls(country, chosen.clients, chosen.seconds, chosen.rounds)
         country.stop()

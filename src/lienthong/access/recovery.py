@@ -189,7 +189,8 @@ class RecoveryWatch:
 
     async def start(self) -> None:
         """Look once, then follow."""
-        await self._look()
+        async with await connect(self._dsn) as db:
+            await self._look(db)
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -203,9 +204,8 @@ class RecoveryWatch:
         if self._state is not None:
             raise self._state.problem()
 
-    async def _look(self) -> None:
-        async with await connect(self._dsn) as db:
-            found = await recovery_state(db) or next((gap for gap in await queries.open_gaps(db) if gap.basis), None)
+    async def _look(self, db: Connection) -> None:
+        found = await recovery_state(db) or next((gap for gap in await queries.open_gaps(db) if gap.basis), None)
         if found != self._state:
             self._state = found
             self.changed.set()
@@ -213,7 +213,7 @@ class RecoveryWatch:
     async def _follow(self) -> None:
         while True:
             try:
-                async for _ in wait_for_notices(self._dsn, ("log_recovery",), QUIET_S):
-                    await self._look()
+                async for db in wait_for_notices(self._dsn, ("log_recovery",), QUIET_S):
+                    await self._look(db)
             except (DatabaseFailed, OSError):
                 await asyncio.sleep(1.0)

@@ -15,6 +15,7 @@ from lienthong.agreements.records import CurrentAgreement, Negotiation, Notice, 
 from lienthong.agreements.states import Party, State
 from lienthong.agreements.vocabulary import SUCCEEDS
 from lienthong.directory.models import Rule
+from lienthong.storage.pool import next_notice
 
 Connection: TypeAlias = AsyncConnection[Any]
 """A connection of any row factory."""
@@ -252,8 +253,7 @@ async def changes(db: Connection, quiet_s: float) -> AsyncGenerator[None]:
     await db.execute(f"LISTEN {CHANGES}".encode())
     while True:
         yield
-        async for _ in db.notifies(timeout=quiet_s, stop_after=1):
-            pass
+        await next_notice(db, quiet_s)
 
 
 _CURRENT: LiteralString = """

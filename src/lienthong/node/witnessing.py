@@ -32,6 +32,10 @@ from lienthong.trust.tiles import ReadPath
 
 log = structlog.get_logger("lienthong.witness")
 ASK_EVERY_S = 0.25
+ASK_FOR_S = 1.5
+"""How long after a new checkpoint was signed it is asked about so often; it is in the database a moment later."""
+ASK_AGAIN_S = 2.0
+"""How often while nothing new was signed: for those who were away."""
 COMPARE_EVERY_S = 20.0
 PATIENCE_S = 3.0
 MOST_ANSWER_BYTES = 4 * 1024 * 1024
@@ -73,12 +77,19 @@ async def ask_witnesses(local: Local) -> None:
                 raise OSError(type(away).__name__) from away
 
         asking = Asking(local.files, lambda: own_policy(local), post)
+        loop = asyncio.get_running_loop()
+        signed, often_until, again_at = None, 0.0, 0.0
         while True:
-            local.directory.look()
-            await asking.round(local.pool)
-            if asking.contradicted:
-                await stop_if_contradicted(local, await own_heads(local, session))
-                asking.contradicted.clear()
+            now = loop.time()
+            if (newest := local.files.last_signed()) != signed:
+                signed, often_until = newest, now + ASK_FOR_S
+            if now < often_until or now >= again_at:
+                again_at = now + ASK_AGAIN_S
+                local.directory.look()
+                await asking.round(local.pool)
+                if asking.contradicted:
+                    await stop_if_contradicted(local, await own_heads(local, session))
+                    asking.contradicted.clear()
             await asyncio.sleep(ASK_EVERY_S)
 
 
