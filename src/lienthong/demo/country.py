@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Final, Literal
 
 from lienthong.agreements.models import MaskKind, Obligation, Permission, Prohibition, Terms
-from lienthong.catalog.models import Service, Sharing, Subject, TableSource
+from lienthong.catalog.models import Service, Sharing, Source, Subject
 from lienthong.config import Copy, Lookup
 from lienthong.demo.places import HOME_PROVINCE
 from lienthong.demo.registers import FIRM, PARCEL, PERSON, RESIDENT, UNIT, Register
@@ -73,7 +73,7 @@ class Offer:
         system, _, name = self.service.rpartition("/")
         return DatasetId(f"{system}/ds/{name}")
 
-    def service_over(self, source: TableSource) -> Service:
+    def service_over(self, source: Source) -> Service:
         """The service as it is published over ``source``."""
         return Service(
             id=self.service,
