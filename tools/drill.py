@@ -33,8 +33,9 @@ and never answered. "Well again" counts from the moment the part came back. Two 
 only in the drill, never in a node.
 
 """
-LONGER = {"disk": 45.0}
-"""Seconds, where what is told is told late on purpose (a log that lags is degraded after 30 s)."""
+LONGER = {"disk": 45.0, "tsa": 90.0}
+"""Seconds, where what is told is told late on purpose: a log that lags is degraded after 30 s, one whose checkpoints
+nobody stamps after twice the interval and a minute."""
 
 
 def restore_drill(country: Country) -> Rehearsal:
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=2_000)
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="lt-drill-"))
-    demo = Demo(folder, chosen.persons, 0, "en", lambda receipt: verify_receipt(receipt).ok, quiet=True)
+    demo = Demo(folder, chosen.persons, 0, "en", lambda receipt: verify_receipt(receipt).ok, quiet=True, stamps=True)
     sections = [f"{HEAD}Release {__version__}, {platform.system()} with {os.cpu_count()} CPUs.\n"]
     try:
         demo.start()

@@ -7,21 +7,26 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
+from lienthong.access.stamp import Stamp, read_roots, stamp
 from lienthong.config import Settings
+from lienthong.demo.authority import ROOT_FILE, make_authority
 from lienthong.node.prepare import LOG_KEY
 from lienthong.operate import queries
 from lienthong.operate.drill import DrillReport, Probe, Sample, as_markdown, read_country, summary
-from lienthong.operate.losses import LOSSES, Country, NodeHere, NothingToLose, frozen, processes
+from lienthong.operate.losses import AUTHORITY, LOSSES, Country, NodeHere, NothingToLose, frozen, processes
 from lienthong.operate.rehearse import last_published, rehearse, signed
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.documents import open_document
@@ -29,6 +34,7 @@ from lienthong.trust.note import Checkpoint, sign_checkpoint
 from lienthong.verify import verify_log
 from tests.conftest import drop_database
 from tests.operate.living import NOW, Living, a_node
+from tests.use.nodes import free_port
 
 PATIENCE_S = 20.0
 LATER = datetime(2077, 1, 1, tzinfo=UTC)
@@ -200,3 +206,39 @@ def test_a_probe_that_is_never_well_again_fails_the_drill():
     assert not DrillReport("peer", 1.0, (seen,), {}).recovered
     with pytest.raises(NothingToLose):
         read_country({"nodes": []})
+
+
+def test_a_lost_time_stamping_authority_answers_nobody_and_then_everybody(tmp_path: Path):
+    make_authority(tmp_path / "tsa")
+    port = free_port()
+    settings = Settings(node="nut-thu", data=tmp_path, members=("VN/GOV/G01",), tsa_roots=tmp_path / "tsa" / ROOT_FILE)
+    here = NodeHere("nut-thu", (), tmp_path / "node.toml", "", "", settings)
+    country = Country(here, here, here, ())
+
+    async def send(query: bytes) -> bytes:
+        async with httpx.AsyncClient(timeout=2.0) as client:
+            return (await client.post(f"http://127.0.0.1:{port}/", content=query)).content
+
+    def stamped() -> Stamp:
+        roots = read_roots((tmp_path / "tsa" / ROOT_FILE).read_bytes())
+        return asyncio.run(stamp(b"a note", roots, send, datetime.now(UTC)))
+
+    command = [sys.executable, "-m", AUTHORITY, str(tmp_path / "tsa"), str(port)]
+    with subprocess.Popen(command) as authority:
+        deadline = time.monotonic() + PATIENCE_S
+        while not answers(port):
+            assert time.monotonic() < deadline, "the authority does not listen"
+            time.sleep(0.05)
+        assert stamped().token
+        with LOSSES["tsa"](country), pytest.raises(httpx.ReadTimeout):
+            stamped()
+        until(authority.pid, "SR")
+        assert stamped().token
+        authority.kill()
+    with pytest.raises(NothingToLose):
+        LOSSES["tsa"](replace(country, home=replace(here, settings=replace(settings, tsa_roots=None))))
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as link:
+        return link.connect_ex(("127.0.0.1", port)) == 0

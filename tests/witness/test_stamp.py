@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from lienthong.access.stamp import StampRefused, read_roots, stamp, verify_stamp
-from lienthong.access.witness.queries import newest_stamp
+from lienthong.access.witness.queries import keep_stamp, newest_stamp
 from lienthong.node.local import Local
 from lienthong.node.stamping import stamp_newest
 from lienthong.node.witnesschecks import timestamps
@@ -135,3 +135,18 @@ async def test_a_missing_authority_is_told_of_and_stops_nothing(sites: list[Site
         assert await newest_stamp(db) is None
     check = await timestamps(local)
     assert (check.state, check.word) == ("degraded", "missing")
+
+
+async def test_a_log_that_goes_on_growing_is_told_of_as_well(sites: list[Site], tmp_path: Path):  # noqa: F811
+    """The newest checkpoint is always young then: what counts is how long the oldest unstamped one has waited."""
+    local = with_authority(sites[0].local, "http://127.0.0.1:9/", tmp_path / "roots.pem")
+    add = "INSERT INTO checkpoint (size, root, note, at) VALUES (%s, %s, %s, now() - %s * interval '1 second')"
+    async with local.pool.connection() as db:
+        for size, age_s in ((1, 200), (2, 100), (3, 1)):
+            await db.execute(add, (size, bytes(32), LyingLog(local).note(3), age_s))
+        await keep_stamp(db, 1, b"a stamp", datetime.now(UTC))
+    assert (await timestamps(local)).state == "degraded"
+
+    async with local.pool.connection() as db:
+        await keep_stamp(db, 2, b"a stamp", datetime.now(UTC))
+    assert (await timestamps(local)).state == "ok"

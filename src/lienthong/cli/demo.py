@@ -25,13 +25,16 @@ def demo(
     port: Annotated[int, typer.Option("--port", help="Port of the national portal.")] = 8080,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of the country.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Start, use, print a JSON summary, stop.")] = False,
+    stamps: Annotated[bool, typer.Option("--stamps", help="With a time-stamping authority (needs openssl).")] = False,
 ) -> None:
     """Start five nodes with synthetic people, parcels and firms; Ctrl-C stops everything.
 
     lienthong demo
     """
     folder = (data or demo_folder()).absolute()
-    country = Demo(folder, persons, port, language(), lambda receipt: verify_receipt(receipt).ok, quiet=once)
+    country = Demo(
+        folder, persons, port, language(), lambda receipt: verify_receipt(receipt).ok, quiet=once, stamps=stamps
+    )
     # Told to end while it starts: as with Ctrl-C, what was started has to be stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

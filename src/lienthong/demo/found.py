@@ -100,6 +100,9 @@ def write_config(site: Site, superuser: str) -> None:
         f"directory_anchor = {_toml(str(chosen.directory_anchor))}",
         f"synthetic = {_toml(chosen.synthetic)}",
     ]
+    if chosen.tsa_url:
+        lines += [f"tsa_url = {_toml(chosen.tsa_url)}", f"tsa_roots = {_toml(str(chosen.tsa_roots))}"]
+        lines.append(f"tsa_every_s = {chosen.tsa_every_s}")
     for client in chosen.clients:
         lines += ["", "[[clients]]", f"system = {_toml(client.system)}"]
         if client.default_purpose:

@@ -10,17 +10,21 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final
 
 from lienthong.agreements.rules import make_rule
+from lienthong.demo.authority import MODULE as AUTHORITY
+from lienthong.demo.authority import ROOT_FILE, make_authority
 from lienthong.demo.country import (
     ANALYSIS_SYSTEM,
     CITIZEN,
@@ -55,6 +59,7 @@ from lienthong.storage.pool import open_pool
 from lienthong.storage.server import PostgresServer
 
 PATIENCE_S: Final = 90.0
+STAMP_EVERY_S: Final = 5.0
 DEMO_FILE: Final = "demo.json"
 
 
@@ -77,11 +82,14 @@ class Demo:
     language: Language
     check: CheckReceipt
     quiet: bool = False
+    stamps: bool = False
+    """Whether the country has a time-stamping authority; it takes the program openssl."""
     sites: tuple[Site, ...] = ()
     uses: list[UseMade] = field(default_factory=list["UseMade"])
     _nodes: Nodes | None = None
     _postgres: PostgresServer | None = None
     _lock: int | None = None
+    _authority: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Bring everything up and make the demo's uses; raises a Problem when a part does not come up."""
@@ -101,6 +109,8 @@ class Demo:
             self._postgres.start()
         superuser = self._postgres.dsn("postgres")
         self.sites = country_sites(self.folder, self._ports(), superuser, datetime.now(UTC).date())
+        if self.stamps:
+            self._start_authority()
         with progress.step("admit"):
             for site in self.sites:
                 write_config(site, superuser)
@@ -142,6 +152,10 @@ class Demo:
         if self._nodes:
             self._nodes.end()
             self._nodes = None
+        if self._authority:
+            self._authority.kill()
+            self._authority.wait()
+            self._authority = None
         if self._postgres:
             self._postgres.stop()
         if self._lock is not None:
@@ -201,6 +215,18 @@ class Demo:
             return {}
         nodes = json.loads(path.read_text("utf-8"))["nodes"]
         return {node["node"]: tuple(node["ports"]) for node in nodes}
+
+    def _start_authority(self) -> None:
+        """Let every node have its checkpoints stamped by an authority of this folder's own."""
+        folder, port = self.folder / "tsa", _free(0, set())
+        make_authority(folder)
+        self._authority = subprocess.Popen([sys.executable, "-m", AUTHORITY, str(folder), str(port)])
+        stamped = {
+            "tsa_url": f"http://127.0.0.1:{port}/",
+            "tsa_roots": folder / ROOT_FILE,
+            "tsa_every_s": STAMP_EVERY_S,
+        }
+        self.sites = tuple(replace(site, settings=replace(site.settings, **stamped)) for site in self.sites)
 
     def _start_node(self, site: Site) -> None:
         logs = self.folder / "logs"

@@ -271,7 +271,7 @@ class Opened:
 
 
 async def unclosed_streams(db: Connection, before: datetime, most: int = 1_000) -> list[Opened]:
-    """Records of streams opened before ``before`` of which no record tells the end; none while an end awaits the log."""
+    """Records of streams opened before ``before`` whose end no record tells; none while an end awaits the log."""
     query = """
         SELECT o.hash, o.leaf, o.detail
           FROM entry e JOIN record o ON o.seq = e.seq

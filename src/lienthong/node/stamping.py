@@ -58,7 +58,9 @@ async def stamp_newest(local: Local, session: aiohttp.ClientSession) -> Stamp | 
     return made
 
 
-def overdue(local: Local, last: datetime | None, signed: datetime, now: datetime) -> bool:
-    """Whether a timestamp should have come since: twice the interval and a minute after the log last grew."""
-    patience = timedelta(seconds=2 * local.settings.tsa_every_s + 60)
-    return signed > (last or datetime.min.replace(tzinfo=UTC)) and now - signed > patience
+def overdue(local: Local, waiting: datetime | None, now: datetime) -> bool:
+    """Whether a timestamp should have come: a checkpoint has waited for one, twice the interval and a minute long.
+
+    ``waiting``: since when; None when every checkpoint is covered.
+    """
+    return waiting is not None and now - waiting > timedelta(seconds=2 * local.settings.tsa_every_s + 60)

@@ -78,8 +78,8 @@ async def timestamps(local: Local) -> Check:
         return fine("timestamps")
     async with local.pool.connection(timeout=2.0) as db:
         last = await queries.newest_stamp(db)
-        newest = await queries.newest_with_cosignatures(db, [])
-    if newest is None or not overdue(local, last.at if last else None, newest.at, datetime.now(UTC)):
+        waiting = await queries.unstamped_since(db)
+    if not overdue(local, waiting, datetime.now(UTC)):
         return fine("timestamps")
     return Check(
         "timestamps", "degraded", "missing",

@@ -22,6 +22,8 @@ from lienthong.i18n import T
 from lienthong.operate import queries
 
 ROLES: Final = ("gateway", "web", "jobs")
+AUTHORITY: Final = "lienthong.demo.authority"
+"""Module of the demo's time-stamping authority."""
 
 
 class NothingToLose(Problem):
@@ -81,11 +83,15 @@ def frozen(numbers: Sequence[int]) -> Generator[None]:
 
 def processes(node: NodeHere, roles: Sequence[str] = ROLES) -> list[int]:
     """Numbers of the node's processes in these roles, by the titles they bear."""
-    wanted = re.compile(rf"lienthong\.node ({'|'.join(roles)})(-\d+)? --config {re.escape(str(node.config))}")
+    return _titled(re.compile(rf"lienthong\.node ({'|'.join(roles)})(-\d+)? --config {re.escape(str(node.config))}"))
+
+
+def _titled(wanted: re.Pattern[str]) -> list[int]:
+    """Numbers of the processes that bear such a title, or were started by such a command."""
     found: list[int] = []
     for entry in Path("/proc").iterdir():
         try:
-            title = (entry / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
+            title = (entry / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
         except (OSError, ValueError):
             continue
         if entry.name.isdigit() and wanted.fullmatch(title):
@@ -141,12 +147,15 @@ def lose_disk(country: Country) -> Generator[None]:
 
 
 def lose_timestamps(country: Country) -> AbstractContextManager[None]:
-    """The time-stamping authority; raises NothingToLose where the country has none."""
-    raise NothingToLose(
-        T("{node} asks no time-stamping authority."),
-        mend=T("Name one in the node's settings, then try again."),
-        node=country.home.name,
-    )
+    """The demo's time-stamping authority; raises NothingToLose where the country has none."""
+    roots = country.home.settings.tsa_roots
+    if roots is None:
+        raise NothingToLose(
+            T("{node} asks no time-stamping authority."),
+            mend=T("Start the demo with one: lienthong demo --stamps"),
+            node=country.home.name,
+        )
+    return frozen(_titled(re.compile(rf"\S+ -m {re.escape(AUTHORITY)} {re.escape(str(roots.parent))} \d+")))
 
 
 LOSSES: Final[dict[str, Loss]] = {

@@ -224,6 +224,15 @@ async def newest_stamp(db: AsyncConnection) -> KeptStamp | None:
     return kept[0] if kept else None
 
 
+async def unstamped_since(db: AsyncConnection) -> datetime | None:
+    """When the oldest checkpoint that no timestamp covers was signed; None: all are covered."""
+    cursor = await db.execute(
+        "SELECT min(at) FROM checkpoint WHERE size > coalesce((SELECT max(size) FROM checkpoint_stamp), 0)"
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def stamps(db: AsyncConnection, most: int) -> list[KeptStamp]:
     """The newest timestamps."""
     async with db.cursor(row_factory=class_row(KeptStamp)) as cursor:
