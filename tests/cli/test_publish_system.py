@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lienthong.catalog.publish import _PERSONAL_NAMES
+from lienthong.catalog.publish import PERSONAL_NAMES
 from lienthong.cli.publish import DEFAULT_SYSTEM, WhichSystem, only_system
 
 
@@ -35,4 +35,4 @@ def test_the_only_system_is_taken_and_one_of_several_is_asked_for():
     ],
 )
 def test_columns_that_name_a_person_are_marked(column: str, personal: bool):
-    assert bool(_PERSONAL_NAMES.search(column)) is personal
+    assert bool(PERSONAL_NAMES.search(column)) is personal

@@ -213,6 +213,12 @@ def peer_questions(scene: Scene) -> dict[str, list[tuple[str, bytes]]]:
         "describe": [("VN/GOV/G01/dancu/describe", b"{}")],
         "profiles": [(f"{service}/profiles", body) for body in named],
         "halves": [(f"{service}/halves", json.dumps({"leaves": [leaf]}).encode()) for leaf in leaves],
+        "corrections": [
+            (f"{service}/corrections", json.dumps({
+                "service": CITIZEN, "key": "personal_number", "reason": "không khớp",
+                "rows": [{"key": "001099012345", "fields": ["full_name"]}],
+            }).encode()),
+        ],
         "event-head": [(CITIZEN, b"")],
         "directory-news": [(f"{service}/directory-news", b"{}")],
         "query": [(CITIZEN, b'{"sql": "SELECT full_name FROM citizen"}')],
