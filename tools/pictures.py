@@ -41,6 +41,11 @@ READERS: Final = (
 NO_PAGES: Final = (
     r"^/(en|v1|static|log/|logout|livez|readyz|directory/current|openapi)|\.(xlsx|csv|json|svg|png|geojson|txt)$"
 )
+_SHOW_IMAGES: Final = """Promise.race([
+  Promise.all([...document.images].map(image => { image.loading = "eager"; return image.decode().catch(() => null) })),
+  new Promise(done => setTimeout(done, 5000)),
+])"""
+"""Images below the fold are fetched when they come into sight: fetched here before the picture is taken."""
 _HEAD: Final = """# Every page, as its reader sees it
 
 Made by `python tools/pictures.py docs/pictures` from the demo country, whose data is synthetic. Each page also exists
@@ -66,6 +71,7 @@ class Album:
         name = re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-") or "home"
         height = min(MOST_HEIGHT, int(page.evaluate("document.documentElement.scrollHeight")))
         page.set_viewport_size({"width": WIDTH, "height": max(600, height)})
+        page.evaluate(_SHOW_IMAGES)
         page.screenshot(path=self.folder / f"{name}.jpg", type="jpeg", quality=55)
         self.taken[kind] = f"{name}.jpg", f"{page.title()} · {reader}"
 
