@@ -24,11 +24,14 @@ from lienthong.identity.models import Actor, Right
 from lienthong.identity.rights import may
 from lienthong.law.calendar import ZONE, last_day
 from lienthong.node.casedesk import case_news
+from lienthong.node.findingdesk import NodeFindingDesk
 from lienthong.node.gathered import Gathered
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
 from lienthong.node.pages import NodePages
 from lienthong.portal.coming import KINDS as CHANGE_KINDS
+from lienthong.portal.findings import PATH as FINDINGS_PATH
+from lienthong.portal.findings import FindingDesk
 from lienthong.portal.joining import PATH as CHANGES_PATH
 from lienthong.portal.models import Name
 from lienthong.portal.status import PARTS
@@ -42,6 +45,11 @@ NODE: Final = T("The node")
 MOST: Final = 200
 """To-dos of one offer that are shown."""
 ENDS_SOON: Final = timedelta(days=30)
+TOLD_ELSEWHERE: Final = frozenset(
+    {"agreement", "certificate", "clock", "database", "directory", "disk", "key", "member", "peer", "sandbox",
+     "sequencer"}
+)  # fmt: skip
+"""First words of faults that the node's own checks, or another offer, tell at every moment."""
 REQUEST_TIME: Final = "account-answer"
 """The dated rule for the time in which a request for access is answered (R-37)."""
 
@@ -57,6 +65,7 @@ def offers_of(local: Local, pages: NodePages, entrance: Entrance) -> Sequence[Of
         agreements_ending(local.pool, pages.gathered),
         unanswered(local.pool, pages.gathered),
         findings(HealthDesk(local)),
+        found_by_doctor(NodeFindingDesk(local)),
     )
 
 
@@ -251,5 +260,21 @@ def findings(health: HealthDesk) -> Offer:
             for check in (await health.look()).checks
             if check.state != "ok"
         ]
+
+    return offer
+
+
+def found_by_doctor(desk: FindingDesk) -> Offer:
+    """What the doctor's last look found and nothing else here tells."""
+
+    async def offer(actor: Actor) -> Sequence[Todo]:
+        if actor.member is None or not may(actor, Right.SEE_HEALTH, actor.member):
+            return ()
+        looked = await desk.last()
+        return [
+            Todo(each.cause, FINDINGS_PATH, None, NODE, urgent=each.grave, facts=each.facts, hint=each.mend)
+            for each in (looked.findings if looked else ())
+            if each.name.partition("-")[0] not in TOLD_ELSEWHERE
+        ][:MOST]
 
     return offer

@@ -21,6 +21,7 @@ from lienthong.node.casedesk import carry_notices, mind_cases
 from lienthong.node.comparing import compare_halves, tell_national
 from lienthong.node.copies import compare_copies
 from lienthong.node.desk import open_desk
+from lienthong.node.findingdesk import look_for_faults
 from lienthong.node.following import follow_directory, publish_versions
 from lienthong.node.jobchecks import watch_health
 from lienthong.node.local import Local, open_local
@@ -67,6 +68,7 @@ async def run_jobs(settings: Settings, stopping: asyncio.Event) -> None:
         lambda: tell_national(local),
         lambda: watch_health(local),
         lambda: watch_helpers(local),
+        lambda: look_for_faults(local),
         lambda: tell_process(local, "jobs"),
         lambda: forget_calls(local),
         lambda: record_open(local),

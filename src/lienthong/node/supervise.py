@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
-from lienthong.config import Settings
+from lienthong.config import CONFIG_VARIABLE, Settings
 from lienthong.errors import Problem, Side
 from lienthong.i18n import T
 from lienthong.node.forking import Child, fork, preload
@@ -55,6 +55,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         lock = lock_folder(self.settings.data)
+        os.environ[CONFIG_VARIABLE] = str(self.config)  # for the commands that the node's processes run
         try:
             self._start_database()
             # What every role needs, imported once; the web and the jobs import the rest for themselves.

@@ -13,6 +13,7 @@ from lienthong.node.changedesk import NodeChangeDesk
 from lienthong.node.copies import copies_of
 from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.entry import least_assurance
+from lienthong.node.findingdesk import DoctorSilent, NodeFindingDesk
 from lienthong.node.integrating import NodeIntegratorDesk
 from lienthong.node.local import Local
 from lienthong.node.lookup import lookup_desk
@@ -23,6 +24,7 @@ from lienthong.portal.app import PageModule
 from lienthong.portal.asking import ask_deeds, ask_pages
 from lienthong.portal.copies import copy_deeds, copy_pages
 from lienthong.portal.deeds import Deed
+from lienthong.portal.findings import finding_deeds, finding_pages, finding_reads
 from lienthong.portal.integrator import integrator_deeds, integrator_pages, integrator_reads
 from lienthong.portal.joining import change_deeds, change_pages
 from lienthong.portal.national import national_pages
@@ -48,7 +50,9 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
     agreements, asking = NodeAgreementDesk(local, pages), NodeAskDesk(local)
     connecting, copies = NodeIntegratorDesk(local, pages), NodeCopyDesk(local, copies_of(local), pages)
     changes = NodeChangeDesk(local, pages, least=least_assurance(settings)) if settings.national else None
+    findings = NodeFindingDesk(local)
     modules = (
+        finding_pages(findings),
         national_pages(lookup_desk(local)),
         copy_pages(copies),
         integrator_pages(connecting),
@@ -60,9 +64,10 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
           if settings.matching else ()),
     )  # fmt: skip
     deeds = (
+        *finding_deeds(findings, (DoctorSilent,)),
         *ask_deeds(asking),
         *copy_deeds(copies, COPY_PROBLEMS),
         *(change_deeds(changes) if changes else ()),
         *integrator_deeds(connecting),
     )
-    return WorkRooms(modules, deeds, tuple(integrator_reads(connecting)), agreements)
+    return WorkRooms(modules, deeds, (*finding_reads(findings), *integrator_reads(connecting)), agreements)

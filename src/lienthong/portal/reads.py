@@ -95,6 +95,8 @@ READS: Final[Mapping[str, Read]] = MappingProxyType(
                                 Right.ASK_ACCESS),
         "/v1/own/calls": Read(T("Calls of the own member's systems, errors explained"), whole(calls=listed()),
                               Right.SEE_CALLS, query={"before": BEFORE}),
+        "/v1/own/findings": Read(T("What the doctor found wrong with the node"),
+                                 whole(at={"type": ["string", "null"]}, findings=listed()), Right.SEE_HEALTH),
         "/v1/cases": sheet(T("Cases and their time limits")),
         "/v1/cases/{case}": Read(T("One case with its history"), whole(id=TEXT, state=TEXT, version=WHOLE,
                                  events=listed()), person=True),

@@ -1,0 +1,170 @@
+"""The officers' pages about their own node, composed for real: what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from lienthong.config import CONFIG_VARIABLE
+from lienthong.identity.models import Role
+from lienthong.node.findingdesk import COMMAND, DoctorSilent, NodeFindingDesk
+from lienthong.storage.server import PostgresServer
+from tests.identity.build import PASSWORD, a_person
+from tests.node_pages.country import NODES, Country, Site, open_country
+from tests.node_pages.whole import Portal, open_portal
+from tests.use.databases import databases
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+STAFF = {"van-hanh": (Role.OPERATOR,), "du-lieu": (Role.DATA_OFFICER,), "tich-hop": (Role.INTEGRATOR,)}
+
+
+@dataclass
+class Office:
+    """The police's portal, with a browser for each person who signed in."""
+
+    site: Site
+    portal: Portal
+    country: Country
+    browsers: dict[str, aiohttp.ClientSession] = field(default_factory=dict)
+
+    async def read(self, who: str, address: str, status: int = 200) -> str:
+        async with self.browsers[who].get(self.portal.url + address) as answer:
+            body = unescape(await answer.text())
+            assert answer.status == status, body
+        return body
+
+    async def told(self, who: str, address: str) -> dict[str, Any]:
+        async with self.browsers[who].get(self.portal.url + address) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def send(self, who: str, address: str, **typed: str) -> tuple[int, str]:
+        """Fill in the page's first form of work; where it led to, and what stands there."""
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', await self.read(who, address)))
+        hidden.pop("back", None)
+        async with self.browsers[who].post(self.portal.url + address, data=hidden | typed) as answer:
+            return answer.status, unescape(await answer.text())
+
+    async def sign_in(self, who: str) -> None:
+        self.browsers[who] = browser = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        async with browser.get(self.portal.url + "/login/staff?next=/work") as answer:
+            hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', await answer.text()))
+        typed = hidden | {"login": who, "password": PASSWORD, "next": "/work"}
+        async with browser.post(self.portal.url + "/login/staff", data=typed) as answer:
+            assert answer.url.path == "/work", await answer.text()
+
+
+TOML = """
+node = "{node}"
+data = "{data}"
+members = ["{member}"]
+database = "{database}"
+database_name = "{name}"
+public_port = {public}
+peer_host = "127.0.0.1"
+peer_port = {peer}
+peer_url = "{url}"
+directory_anchor = "{anchor}"
+"""
+
+
+def written(site: Site, database: str, folder: Path) -> Path:
+    """The configuration file of ``site``, as a command reads it."""
+    settings = site.local.settings
+    name = site.local.dsns.app.split("?")[0].rsplit("/", 1)[1]
+    path = folder / "nut-g01.toml"
+    filled = TOML.format(
+        node=settings.node, data=settings.data, member=settings.members[0], database=database, name=name,
+        public=settings.public_port, peer=settings.peer_port, url=settings.peer_url, anchor=settings.directory_anchor,
+    )  # fmt: skip
+    path.write_text(filled, "utf-8")
+    return path
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def office(pg_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    with databases(pg_server, len(NODES)) as dsns, pytest.MonkeyPatch.context() as patch:
+        async with open_country(dsns, folder) as country:
+            site = country.police
+            name = site.local.dsns.app.split("?")[0].rsplit("/", 1)[1]
+            patch.setenv(CONFIG_VARIABLE, str(written(site, pg_server.dsn(name), folder)))
+            async with site.local.pool.connection() as db:
+                for login, roles in STAFF.items():
+                    await a_person(db, login, *roles, member=site.local.settings.members[0], password=PASSWORD)
+            async with open_portal(site) as portal:
+                opened = Office(site, portal, country)
+                for login in STAFF:
+                    await opened.sign_in(login)
+                yield opened
+                for browser in opened.browsers.values():
+                    await browser.close()
+
+
+async def test_what_the_doctor_finds_stands_on_a_page_with_cause_side_and_mend_and_among_what_waits(office: Office):
+    status, shown = await office.send("van-hanh", "/work/findings")
+
+    assert status == 200
+    port = office.site.local.settings.public_port
+    assert f"Chương trình khác đang giữ 127.0.0.1:{port}" in shown
+    assert f"ss -ltnp 'sport = :{port}'" in shown  # what to do
+    assert "nút kết nối này" in shown  # whose side
+    assert "port-taken" in shown
+    told = await office.told("du-lieu", "/v1/own/findings?lang=en")
+    taken = [each for each in told["findings"] if each["finding"] == "port-taken"]
+    assert told["at"]
+    assert {(each["grave"], each["whose"]) for each in taken} == {(True, "node")}
+    assert f"Another program holds 127.0.0.1:{port}, which is this node's public_port." in [
+        each["cause"] for each in taken
+    ]
+    assert f"127.0.0.1:{port}" in await office.read("du-lieu", "/work")  # a to-do
+    assert "/work/findings" not in await office.read("tich-hop", "/work")
+
+
+async def test_only_those_who_may_see_what_is_wrong_with_the_node_see_it(office: Office):
+    await office.read("tich-hop", "/work/findings", 403)
+    await office.read("tich-hop", "/v1/own/findings", 403)
+    await office.read("du-lieu", "/work/findings")
+    async with aiohttp.ClientSession() as nobody, nobody.get(office.portal.url + "/v1/own/findings") as answer:
+        assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("why", "command", "most_s"),
+    [
+        ("timeout", (sys.executable, "-c", "import time; time.sleep(600)"), 0.2),
+        ("unreadable", (sys.executable, "-c", "print('?')"), 60.0),
+        ("unreadable", (sys.executable, "-c", "print('{}')"), 60.0),
+    ],
+)
+async def test_a_doctor_who_does_not_answer_is_told_and_the_last_look_stays(
+    office: Office, why: str, command: tuple[str, ...], most_s: float
+):
+    kept = await NodeFindingDesk(office.site.local).last()
+
+    with pytest.raises(DoctorSilent) as silent:
+        await NodeFindingDesk(office.site.local, command=command, most_s=most_s).look()
+
+    assert (silent.value.kind, silent.value.facts["why"]) == ("doctor-silent", why)
+    assert await NodeFindingDesk(office.site.local).last() == kept
+
+
+async def test_without_a_configuration_file_the_page_says_how_to_look_by_command(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv(CONFIG_VARIABLE)
+
+    status, shown = await office.send("van-hanh", "/work/findings")
+
+    assert status == 422
+    assert "no-configuration" in shown
+    assert COMMAND[-2:] == ("doctor", "--json")
