@@ -2,14 +2,16 @@
 
 Old and new addresses are drawn from the packaged units in seventeen spellings.  *Right* is the legal target, or all
 of them for a divided unit; *asked back* an answer that names them beside others; *none* no answer; *wrong* the rest.
-Beside it, on the same old addresses and with the network shut: the package ``vietnamadminunits``, for which any legal
-target is right.
+Beside it, on the same old addresses and with the network shut, four packages (``address_packages.py``), for which any
+legal target is right.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import socket
+import subprocess
 import sys
 import time
 import unicodedata
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from lienthong.law.reference import rows
 from lienthong.law.successions import successors
@@ -27,6 +30,9 @@ from lienthong.linkage.address import resolve
 from lienthong.linkage.gazetteer import gazetteer
 
 DAY = date(2026, 11, 23)
+BESIDE = Path(__file__).parent / "address_packages.py"
+CLIENTS = Path(__file__).parents[1] / ".venv-clients" / "bin" / "python"
+PACKAGES = ("vietnamadminunits", "onflow_location_platform", "vietnam_address_converter", "vn_address_converter")
 STREETS = ("12 Lê Lợi", "Số 5 ngõ 10 Trần Phú", "Tổ 3, thôn Đông", "45/2 Nguyễn Văn Cừ", "Ấp 3", "")
 SHORT = {
     "phường": "P.", "xã": "X.", "thị trấn": "TT.", "quận": "Q.", "huyện": "H.", "thị xã": "TX.", "thành phố": "TP.",
@@ -174,28 +180,30 @@ def no_network() -> Iterator[Counter[str]]:
         socket.socket, socket.create_connection, socket.getaddrinfo = kept
 
 
-def show_package(addresses: list[Drawn]) -> None:
-    """The package on the old addresses: its answers by name of province and commune."""
-    try:
-        from vietnamadminunits import convert_address  # a package of the tests alone
-    except ImportError:
-        print("vietnamadminunits is not installed: not measured")
-        return
+def show_packages(addresses: list[Drawn]) -> None:
+    """The packages on the old addresses, each in a process of its own: any legal target's name is right."""
     communes = {unit.code: unit for unit in units_on("commune", date(2025, 7, 1))}
-    tally: Counter[str] = Counter()
-    started = time.process_time()
-    with no_network() as asked:
-        for address in addresses:
+    texts = json.dumps([each.text for each in addresses])
+    speeds: list[str] = []
+    for package in PACKAGES:
+        python = CLIENTS if CLIENTS.exists() else Path(sys.executable)
+        made = subprocess.run(
+            [str(python), str(BESIDE), package], input=texts, capture_output=True, text=True, check=False
+        )  # fmt: skip
+        if made.returncode:
+            print(f"{package} is not installed: not measured")
+            continue
+        told = json.loads(made.stdout.splitlines()[-1])
+        tally: Counter[str] = Counter()
+        for address, name in zip(addresses, told["answers"], strict=True):
             legal = {communes[code].name.casefold() for code in address.targets if code in communes}
-            try:
-                unit = convert_address(address.text)
-                name = getattr(unit, "short_ward", None)
-            except Exception:
-                name = None
-            tally["none" if not name else "right" if str(name).casefold() in legal else "wrong"] += 1
-    spent = time.process_time() - started
-    show("vietnamadminunits, old addresses", tally)
-    print(f"{len(addresses) / spent:,.0f} addresses/s; {asked['calls']} sockets asked for")
+            tally["none" if not name else "right" if name.casefold() in legal else "wrong"] += 1
+        show(f"`{package}`, old addresses", tally)
+        speeds.append(
+            f"{package}: {len(addresses) / told['cpu_s']:,.0f} addresses/s of CPU, import {told['import_s']:.1f} s,"
+            f" {told['sockets']} sockets asked for"
+        )
+    print("\n" + "\n".join(speeds))
 
 
 def show(name: str, tally: Counter[str]) -> None:
@@ -231,7 +239,7 @@ def main() -> int:
     times.sort()
     print(f"\n{len(times) / spent:,.0f} addresses a second of CPU, p99 {times[len(times) * 99 // 100] * 1e3:.2f} ms")
     print(f"sockets asked for: {asked['calls']}\n")
-    show_package([each for each in addresses if each.spelling in OLD_SPELLINGS][:1_500])
+    show_packages([each for each in addresses if each.spelling in OLD_SPELLINGS][:1_500])
     return 0
 
 
