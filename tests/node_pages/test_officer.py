@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,18 @@ import pytest
 import pytest_asyncio
 
 from lienthong.config import CONFIG_VARIABLE
+from lienthong.directory.models import MemberKey, NodeId
 from lienthong.identity.models import Role
 from lienthong.node.findingdesk import COMMAND, DoctorSilent, NodeFindingDesk
+from lienthong.portal.keys import AHEAD
+from lienthong.portal.words import VIETNAM
 from lienthong.storage.server import PostgresServer
+from lienthong.trust.keys import generate_es256, key_id, public_jwk
 from tests.identity.build import PASSWORD, a_person
 from tests.node_pages.country import NODES, Country, Site, open_country
 from tests.node_pages.whole import Portal, open_portal
 from tests.use.databases import databases
+from tests.use.nodes import POLICE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 STAFF = {"van-hanh": (Role.OPERATOR,), "du-lieu": (Role.DATA_OFFICER,), "tich-hop": (Role.INTEGRATOR,)}
@@ -47,11 +53,11 @@ class Office:
             assert answer.status == 200, await answer.text()
             return await answer.json()
 
-    async def send(self, who: str, address: str, **typed: str) -> tuple[int, str]:
-        """Fill in the page's first form of work; where it led to, and what stands there."""
+    async def send(self, who: str, address: str, to: str = "", **typed: str) -> tuple[int, str]:
+        """Fill in the form of a page, sent to ``to`` or to itself: the status, and what stands there then."""
         hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', await self.read(who, address)))
         hidden.pop("back", None)
-        async with self.browsers[who].post(self.portal.url + address, data=hidden | typed) as answer:
+        async with self.browsers[who].post(self.portal.url + (to or address), data=hidden | typed) as answer:
             return answer.status, unescape(await answer.text())
 
     async def sign_in(self, who: str) -> None:
@@ -168,3 +174,64 @@ async def test_without_a_configuration_file_the_page_says_how_to_look_by_command
     assert status == 422
     assert "no-configuration" in shown
     assert COMMAND[-2:] == ("doctor", "--json")
+
+
+async def test_keys_and_certificates_are_shown_with_age_listing_and_when_the_next_one_is_due(office: Office):
+    snapshot = office.site.local.directory.snapshot()
+    member, node = snapshot.member(POLICE), snapshot.node("nut-g01")
+    assert member
+    assert node
+    told = await office.told("du-lieu", "/v1/own/keys")
+    signing, certificate, log, witness = told["keys"]
+
+    assert (told["node"], told["directory"]) == ("nut-g01", snapshot.version)
+    assert (signing["id"], signing["state"]) == (member.keys[0].keyid, "used")
+    assert signing["ends"] == member.keys[0].valid_to.isoformat()
+    assert signing["next_by"] == (member.keys[0].valid_to - AHEAD).isoformat()
+    assert (certificate["id"], certificate["state"]) == (node.tls_sha256[0], "used")
+    assert (log["id"], log["state"], log["next_by"]) == (node.log_key, "used", None)
+    assert (witness["kind"], witness["state"]) == ("witness", "unlisted")  # this directory names no witness
+    shown = await office.read("du-lieu", "/work/keys")
+    assert signing["id"] in shown
+    assert "đang dùng" in shown
+    assert member.keys[0].valid_to.astimezone(VIETNAM).strftime("%d/%m/%Y") in shown
+    assert "PRIVATE" not in shown
+    assert 'name="kind"' not in shown  # a data officer asks for nothing
+    await office.read("tich-hop", "/work/keys", 403)
+    await office.read("tich-hop", "/v1/own/keys", 403)
+
+
+async def test_the_next_key_is_asked_for_with_a_button_and_seen_until_it_is_in_use(office: Office):
+    await office.read("van-hanh", "/work/keys")
+
+    status, request = await office.send("van-hanh", "/work/keys", to="/work/ask", kind="key")
+
+    assert status == 200, request
+    told = await office.told("van-hanh", "/v1/own/keys")
+    made = next(each for each in told["keys"] if each["state"] == "next")
+    assert made["listed"] is False
+    assert "đã tạo, chưa được ghi vào danh bạ" in await office.read("van-hanh", "/work/keys")
+    now = datetime.now(UTC)
+    key = office.site.local.keyring.es256(f"{POLICE}+next")
+    stranger = generate_es256()
+    listed = [
+        MemberKey(key_id(public_jwk(each)), public_jwk(each), NodeId(where), now - timedelta(hours=1), ends)
+        for each, where, ends in (
+            (key, "nut-g01", now + timedelta(days=20)),
+            (stranger, "nut-g01", now + timedelta(days=90)),
+        )
+    ]
+    members = tuple(
+        replace(each, keys=(*each.keys, *listed)) if each.id == POLICE else each
+        for each in office.country.contents.members
+    )
+    office.country.redirect(members=members)
+    office.site.local.directory.look()
+
+    lines = (await office.told("van-hanh", "/v1/own/keys"))["keys"]
+    found = {each["id"]: each["state"] for each in lines if each["kind"] == "signing"}
+    assert found == {made["id"]: "used", lines[0]["id"]: "counts", listed[1].keyid: "missing"}
+    shown = await office.read("van-hanh", "/work/keys")
+    assert "có trong danh bạ nhưng không có ở đây" in shown
+    assert "hãy yêu cầu cái tiếp theo ngay" in shown
+    assert "/work/keys" in await office.read("van-hanh", "/work")  # its end comes near: a to-do leads here

@@ -33,6 +33,7 @@ from lienthong.portal.coming import KINDS as CHANGE_KINDS
 from lienthong.portal.findings import PATH as FINDINGS_PATH
 from lienthong.portal.findings import FindingDesk
 from lienthong.portal.joining import PATH as CHANGES_PATH
+from lienthong.portal.keys import PATH as KEYS_PATH
 from lienthong.portal.models import Name
 from lienthong.portal.status import PARTS
 from lienthong.storage.pool import Pool, reading
@@ -246,7 +247,7 @@ def findings(health: HealthDesk) -> Offer:
         return [
             Todo(
                 T("{part}: {cause}"),
-                "/status",
+                KEYS_PATH if check.name in ("certificate", "keys") else "/status",
                 None,
                 NODE,
                 urgent=check.state == "failed",

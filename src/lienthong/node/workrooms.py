@@ -15,6 +15,7 @@ from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.entry import least_assurance
 from lienthong.node.findingdesk import DoctorSilent, NodeFindingDesk
 from lienthong.node.integrating import NodeIntegratorDesk
+from lienthong.node.keydesk import NodeKeyDesk
 from lienthong.node.local import Local
 from lienthong.node.lookup import lookup_desk
 from lienthong.node.pages import NodePages
@@ -27,6 +28,7 @@ from lienthong.portal.deeds import Deed
 from lienthong.portal.findings import finding_deeds, finding_pages, finding_reads
 from lienthong.portal.integrator import integrator_deeds, integrator_pages, integrator_reads
 from lienthong.portal.joining import change_deeds, change_pages
+from lienthong.portal.keys import key_pages, key_reads
 from lienthong.portal.national import national_pages
 from lienthong.portal.rekeying import rekeying_pages
 from lienthong.portal.review import review_pages
@@ -50,9 +52,10 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
     agreements, asking = NodeAgreementDesk(local, pages), NodeAskDesk(local)
     connecting, copies = NodeIntegratorDesk(local, pages), NodeCopyDesk(local, copies_of(local), pages)
     changes = NodeChangeDesk(local, pages, least=least_assurance(settings)) if settings.national else None
-    findings = NodeFindingDesk(local)
+    findings, keys = NodeFindingDesk(local), NodeKeyDesk(local)
     modules = (
         finding_pages(findings),
+        key_pages(keys.keys),
         national_pages(lookup_desk(local)),
         copy_pages(copies),
         integrator_pages(connecting),
@@ -70,4 +73,5 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
         *(change_deeds(changes) if changes else ()),
         *integrator_deeds(connecting),
     )
-    return WorkRooms(modules, deeds, (*finding_reads(findings), *integrator_reads(connecting)), agreements)
+    reads = (*finding_reads(findings), *key_reads(keys.keys), *integrator_reads(connecting))
+    return WorkRooms(modules, deeds, reads, agreements)

@@ -41,6 +41,8 @@ SIDES: Final[Mapping[str, str]] = MappingProxyType(
 ROOMS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "agreement": ("/work/agreements", T("Agreements")),
+        "certificate": ("/work/keys", T("Keys and certificates")),
+        "key": ("/work/keys", T("Keys and certificates")),
         "service": ("/work/requests", T("Requests for access")),
     }
 )
