@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -10,24 +12,29 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from lienthong.catalog.models import HttpSource, TableSource
+from lienthong.catalog.queries import service_by_id, store_service
 from lienthong.config import CONFIG_VARIABLE
-from lienthong.directory.models import MemberKey, NodeId
+from lienthong.directory.models import MemberKey, NodeId, ServiceId
 from lienthong.identity.models import Role
+from lienthong.node.connectordesk import NodeConnectorDesk
 from lienthong.node.findingdesk import COMMAND, DoctorSilent, NodeFindingDesk
+from lienthong.portal.connectors import ConnectorUnknown
 from lienthong.portal.keys import AHEAD
 from lienthong.portal.words import VIETNAM
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256, key_id, public_jwk
 from tests.identity.build import PASSWORD, a_person
-from tests.node_pages.country import NODES, Country, Site, open_country
+from tests.node_pages.country import CITIZEN, NODES, Country, Site, open_country
 from tests.node_pages.whole import Portal, open_portal
 from tests.use.databases import databases
-from tests.use.nodes import POLICE
+from tests.use.nodes import POLICE, PROVINCE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 STAFF = {"van-hanh": (Role.OPERATOR,), "du-lieu": (Role.DATA_OFFICER,), "tich-hop": (Role.INTEGRATOR,)}
@@ -235,3 +242,84 @@ async def test_the_next_key_is_asked_for_with_a_button_and_seen_until_it_is_in_u
     assert "có trong danh bạ nhưng không có ở đây" in shown
     assert "hãy yêu cầu cái tiếp theo ngay" in shown
     assert "/work/keys" in await office.read("van-hanh", "/work")  # its end comes near: a to-do leads here
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def a_back_end() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """An HTTP server on this machine, and what it heard."""
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readline())
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/truong", heard
+    server.close()
+
+
+async def offered(site: Site, **changes: Any) -> str:
+    """One more service at ``site``, made of the one that stands there."""
+    async with site.local.pool.connection() as db:
+        standing = await service_by_id(db, CITIZEN)
+        assert standing
+        await store_service(db, replace(standing, dataset=None, **changes))
+    return str(changes["id"])
+
+
+async def test_each_source_is_shown_without_its_password_and_tried_on_demand(
+    office: Office, tmp_path: Path, a_back_end: tuple[str, list[bytes]]
+):
+    address, heard = a_back_end
+    file = tmp_path / "truong_hoc.csv"
+    file.write_text("so\n1\n", "utf-8")
+    named = {name: ServiceId(f"{POLICE}/dancu/{name}") for name in ("tep", "goi", "kin")}
+    await offered(office.site, id=named["tep"], title_vi="Trường học", source=TableSource("csv", path=str(file)))
+    secret = f"{address.replace('http://', 'http://may:matkhau-cua-may@')}?khoa=bi-mat"
+    await offered(office.site, id=named["goi"], kind="http", source=HttpSource(secret))
+    await offered(office.site, id=named["kin"], kind="http", source=HttpSource(address, guarded=True))
+    database = urlsplit(office.site.local.dsns.owner)
+
+    told = {each["service"]: each for each in (await office.told("du-lieu", "/v1/own/connectors"))["connectors"]}
+    shown = await office.read("du-lieu", "/work/connectors")
+
+    assert set(named.values()) <= set(told)
+    assert told[CITIZEN]["part"] == "public.person"
+    assert told[CITIZEN]["account"] == database.username
+    assert told[named["goi"]]["address"] == address
+    assert told[named["tep"]]["address"] == str(file)
+    for page in (shown, json.dumps(told)):
+        assert address in page
+        assert "matkhau-cua-may" not in page
+        assert "bi-mat" not in page
+        assert not database.password or database.password not in page
+    for service in (CITIZEN, named["tep"], named["goi"]):
+        _, shown = await office.send("van-hanh", "/work/connectors", service=service)
+        assert shown.count("trả lời tốt") >= 1
+    assert heard == [b"HEAD /truong HTTP/1.1\r\n"]
+    file.unlink()
+    _, shown = await office.send("van-hanh", "/work/connectors", service=named["tep"])
+    assert f"Tệp của {named['tep']} đã mất hoặc không đọc được." in shown
+    assert "Khôi phục tệp hoặc quyền" in shown  # what to do
+    _, shown = await office.send("van-hanh", "/work/connectors", service=named["kin"])
+    assert len(heard) == 1  # an officer typed this address: nobody went there
+    told = {each["service"]: each for each in (await office.told("du-lieu", "/v1/own/connectors"))["connectors"]}
+    assert {name: told[service]["fault"] for name, service in named.items()} == {
+        "tep": "file-gone", "goi": None, "kin": "backend-not-allowed",
+    }  # fmt: skip
+    status, shown = await office.send("van-hanh", "/work/connectors", service=f"{PROVINCE}/motcua/x")
+    assert status == 422
+    assert "không công bố dịch vụ" in shown
+    await office.read("tich-hop", "/work/connectors", 403)
+    await office.read("tich-hop", "/v1/own/connectors", 403)
+
+
+async def test_an_unknown_connector_is_no_connector(office: Office):
+    desk = NodeConnectorDesk(office.site.local, NodeFindingDesk(office.site.local))
+
+    with pytest.raises(ConnectorUnknown) as unknown:
+        await desk.attempt(POLICE, "VN/GOV/G01/dancu/none")
+
+    assert unknown.value.kind == "connector-unknown"

@@ -16,6 +16,7 @@ ELSEWHERE: Final[Mapping[str, Whose]] = MappingProxyType(
     {
         "agreement-ends-soon": "others",
         "backend-down": "systems",
+        "backend-not-allowed": "systems",
         "backend-slow": "systems",
         "backend-tls": "systems",
         "column-changed": "systems",

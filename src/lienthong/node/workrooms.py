@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from lienthong.node.agreeing import NodeAgreementDesk
 from lienthong.node.asking import NodeAskDesk
 from lienthong.node.changedesk import NodeChangeDesk
+from lienthong.node.connectordesk import NodeConnectorDesk
 from lienthong.node.copies import copies_of
 from lienthong.node.copydesk import COPY_PROBLEMS, NodeCopyDesk
 from lienthong.node.entry import least_assurance
@@ -23,6 +24,7 @@ from lienthong.node.reviewdesk import NodeReviewDesk
 from lienthong.portal.agreeing import AgreementDesk, agreeing_pages
 from lienthong.portal.app import PageModule
 from lienthong.portal.asking import ask_deeds, ask_pages
+from lienthong.portal.connectors import connector_deeds, connector_pages, connector_reads
 from lienthong.portal.copies import copy_deeds, copy_pages
 from lienthong.portal.deeds import Deed
 from lienthong.portal.findings import finding_deeds, finding_pages, finding_reads
@@ -53,8 +55,10 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
     connecting, copies = NodeIntegratorDesk(local, pages), NodeCopyDesk(local, copies_of(local), pages)
     changes = NodeChangeDesk(local, pages, least=least_assurance(settings)) if settings.national else None
     findings, keys = NodeFindingDesk(local), NodeKeyDesk(local)
+    connectors = NodeConnectorDesk(local, findings)
     modules = (
         finding_pages(findings),
+        connector_pages(connectors),
         key_pages(keys.keys),
         national_pages(lookup_desk(local)),
         copy_pages(copies),
@@ -68,10 +72,13 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
     )  # fmt: skip
     deeds = (
         *finding_deeds(findings, (DoctorSilent,)),
+        *connector_deeds(connectors),
         *ask_deeds(asking),
         *copy_deeds(copies, COPY_PROBLEMS),
         *(change_deeds(changes) if changes else ()),
         *integrator_deeds(connecting),
     )
-    reads = (*finding_reads(findings), *key_reads(keys.keys), *integrator_reads(connecting))
+    reads = (
+        *finding_reads(findings), *connector_reads(connectors), *key_reads(keys.keys), *integrator_reads(connecting),
+    )  # fmt: skip
     return WorkRooms(modules, deeds, reads, agreements)

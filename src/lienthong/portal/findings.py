@@ -43,6 +43,11 @@ ROOMS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "agreement": ("/work/agreements", T("Agreements")),
         "certificate": ("/work/keys", T("Keys and certificates")),
         "key": ("/work/keys", T("Keys and certificates")),
+        "backend": ("/work/connectors", T("Connectors to sources")),
+        "column": ("/work/connectors", T("Connectors to sources")),
+        "file": ("/work/connectors", T("Connectors to sources")),
+        "source": ("/work/connectors", T("Connectors to sources")),
+        "table": ("/work/connectors", T("Connectors to sources")),
         "service": ("/work/requests", T("Requests for access")),
     }
 )

@@ -100,6 +100,8 @@ READS: Final[Mapping[str, Read]] = MappingProxyType(
         "/v1/own/keys": Read(T("Keys and certificates of this node, by what is public of them"),
                              whole(at=MOMENT, node=TEXT, directory={"type": ["integer", "null"]}, keys=listed()),
                              Right.SEE_HEALTH),
+        "/v1/own/connectors": Read(T("Sources behind the own services, and whether they answer"),
+                                   whole(connectors=listed()), Right.SEE_HEALTH),
         "/v1/cases": sheet(T("Cases and their time limits")),
         "/v1/cases/{case}": Read(T("One case with its history"), whole(id=TEXT, state=TEXT, version=WHOLE,
                                  events=listed()), person=True),
