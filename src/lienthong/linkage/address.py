@@ -10,26 +10,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from lienthong.law.successions import predecessors, successors
 from lienthong.law.text import placed_tones
-from lienthong.law.units import LAST_OLD_DAY, REFORM, Unit, unit_on
+from lienthong.law.units import LAST_OLD_DAY, REFORM, Level, Unit, unit_on
 from lienthong.linkage.gazetteer import Gazetteer, gazetteer
 from lienthong.linkage.reading import Found, Reading, readings_of
-from lienthong.linkage.words import words_of
+from lienthong.linkage.words import LONGEST, words_of
 
 Status = Literal["exact", "corrected", "ambiguous", "split", "none"]
 
-_WEIGHTS: Final = {"commune": 0.6, "district": 0.1, "province": 0.3}
-_NEW_COMMUNE: Final = 0.7
+_WEIGHTS: Final = {"commune": 600, "district": 100, "province": 300}
+"""What a unit adds to the score, in thousandths: whole numbers, for sums that do not depend on their order."""
+_NEW_COMMUNE: Final = 700
 """A commune of the two-level model stands for the district too."""
-_MENDED: Final = 0.08
-_WRONG_KIND: Final = 0.25
-_RAGGED: Final = 0.2
-_OTHER_SPELLING: Final = 0.15
-_EARLIER_NAME: Final = 0.02
-_CLOSE: Final = 0.12
+_MENDED: Final = 80
+_WRONG_KIND: Final = 250
+_RAGGED: Final = 200
+_OTHER_SPELLING: Final = 150
+_EARLIER_NAME: Final = 20
+_CLOSE: Final = 120
 """Readings whose scores lie closer are both possible."""
 
 
@@ -70,32 +71,61 @@ def resolve(text: str, day: date, written: date | None = None, names: Gazetteer 
     one name, before and after the reform, is meant.
     """
     names = names or gazetteer()
-    read = readings_of(words_of(text), names)
-    read = [each for each in read if not _mended_beyond_belief(each)]
+    read = [each for each in readings_of(words_of(text), names) if not _mended_beyond_belief(each)]
     if written is not None:
         read = [each for each in read if each.commune is None or each.commune.place.old == (written < REFORM)] or read
-    scored = sorted(((_score(each), each) for each in read if not _cuts_a_name(each, read)), key=_best_first)
-    if not scored:
+    ranked = sorted(_rank(reading, _score(reading), place) for place, reading in enumerate(_whole_names(read)))
+    if not ranked:
         return NOTHING
-    top, best = scored[0]
+    best = ranked[0].reading
     if best.commune is None or best.alone:
-        return _larger(best, top)
-    outcomes = _outcomes(_possible(scored), day)
+        return _larger(best, ranked[0].score)
+    outcomes = _outcomes(_possible(ranked), day)
     if len(outcomes) > 1:
-        scored = sorted(((_spelled(score, each, text), each) for score, each in scored), key=_best_first)
-        top, best = scored[0]
-        outcomes = _outcomes(_possible(scored), day)
+        ranked = sorted(_rank(each.reading, _spelled(each, text), each.place) for each in ranked)
+        outcomes = _outcomes(_possible(ranked), day)
+    score = ranked[0].score
     (units, best), *others = outcomes.items()
-    steps = tuple(_step(found) for found in best.found)
+    steps = tuple([_step(found) for found in best.found])
     read_as = _read_as(best.deepest)
     beside = _distinct(unit for targets, _ in others for unit in targets if unit not in units)
     if others and not _only_by_age(best, [each for _, each in others], day):
-        return Resolution("ambiguous", None, top, (*units, *beside), read_as, steps, None)
+        return Resolution("ambiguous", None, score, (*units, *beside), read_as, steps, None)
     if len(units) != 1:
-        return Resolution("split" if units else "none", None, top, units, read_as, steps, None)
-    plain = all(step.how == "written" for step in steps) and len(steps) >= (3 if best.deepest.place.old else 2)
+        return Resolution("split" if units else "none", None, score, units, read_as, steps, None)
+    plain = len(steps) >= (3 if best.deepest.place.old else 2) and all(step.how == "written" for step in steps)
     basis = units[0].legal_basis if units[0] != read_as else None
-    return Resolution("exact" if plain else "corrected", units[0], top, beside, read_as, steps, basis)
+    return Resolution("exact" if plain else "corrected", units[0], score, beside, read_as, steps, basis)
+
+
+class _Ranked(NamedTuple):
+    """A reading and what it is ordered by, the likeliest first.
+
+    A commune before none, fewer slips, higher score, more words explained, then a fixed order.
+    """
+
+    lacks_commune: bool
+    slips: int
+    against: int
+    """The score in thousandths, less than zero."""
+    start: int
+    code: str
+    place: int
+    """Where it stood among the readings: no two are equal, so the readings themselves are never compared."""
+    reading: Reading
+
+    @property
+    def score(self) -> float:
+        """0..1, how much of the address was found as written."""
+        return -self.against / 1_000
+
+
+def _rank(reading: Reading, score: int, place: int) -> _Ranked:
+    deepest = reading.found[0]
+    slips = sum([found.mended for found in reading.found])
+    return _Ranked(
+        deepest.place.level != "commune", slips, -score, deepest.start, deepest.place.code, place, reading
+    )  # fmt: skip
 
 
 def _mended_beyond_belief(reading: Reading) -> bool:
@@ -112,22 +142,16 @@ def _only_by_age(best: Reading, others: list[Reading], day: date) -> bool:
     return day >= REFORM and not today.old and all(each.deepest.place.old and len(each.found) == 2 for each in others)
 
 
-def _score(reading: Reading) -> float:
-    total = 0.0
+def _score(reading: Reading) -> int:
+    """How much of the address was found as written, in thousandths."""
+    total = 0
     for found in reading.found:
-        level = found.place.level
-        weight = _NEW_COMMUNE if level == "commune" and not found.place.old else _WEIGHTS[level]
-        slips = _MENDED * found.mended + _WRONG_KIND * (not found.kind_agrees) + _EARLIER_NAME * found.place.renamed
-        slips += _RAGGED * found.ragged
-        total += weight - slips
-    return round(total, 3)
-
-
-def _best_first(scored: tuple[float, Reading]) -> tuple[bool, int, float, int, str]:
-    """A commune before none, fewer slips, higher score, more words explained, then a fixed order."""
-    score, reading = scored
-    deepest = reading.deepest
-    return (reading.commune is None, _slips(reading), -score, deepest.start, deepest.place.code)
+        place = found.place
+        total += _NEW_COMMUNE if place.level == "commune" and not place.old else _WEIGHTS[place.level]
+        total -= _MENDED * found.mended + _EARLIER_NAME * place.renamed + _RAGGED * found.ragged
+        if not found.kind_agrees:
+            total -= _WRONG_KIND
+    return total
 
 
 def _outdone(reading: Reading, best: Reading) -> bool:
@@ -135,37 +159,40 @@ def _outdone(reading: Reading, best: Reading) -> bool:
     return len(best.found) > len(reading.found) and best.deepest.start < reading.deepest.start
 
 
-def _cuts_a_name(reading: Reading, others: list[Reading]) -> bool:
-    """Whether the last name of ``reading``, bare, is the tail of a longer name that another reads: Lát in Đà Lạt."""
-    tail = reading.deepest
-    return tail.kind is None and any(
-        found.end == tail.end and found.start < tail.start and not found.mended
-        for other in others
-        for found in other.found
-    )
-
-
-def _possible(scored: list[tuple[float, Reading]]) -> list[Reading]:
-    """The readings that may be meant, best first."""
-    top, best = scored[0]
-    slips = min(_slips(reading) for _, reading in scored if reading.commune is not None)
+def _whole_names(read: list[Reading]) -> list[Reading]:
+    """``read`` less those whose last name, bare, is the tail of a longer name that another reads: Lát in Đà Lạt."""
+    if len(read) < 2:
+        return read
+    first_word: dict[int, int] = {}
+    for reading in read:
+        for found in reading.found:
+            if not found.mended and found.start < first_word.get(found.end, LONGEST):
+                first_word[found.end] = found.start
     return [
         reading
-        for score, reading in scored
-        if reading.commune is not None and score > top - _CLOSE and _slips(reading) == slips
-        if not _outdone(reading, best)
+        for reading in read
+        if (tail := reading.found[0]).kind is not None or first_word.get(tail.end, tail.start) >= tail.start
     ]
 
 
-def _slips(reading: Reading) -> int:
-    return sum(found.mended for found in reading.found)
+def _possible(ranked: list[_Ranked]) -> list[Reading]:
+    """The readings that may be meant, best first; the first names a commune."""
+    best = ranked[0]
+    if len(ranked) == 1:
+        return [best.reading]
+    return [
+        each.reading
+        for each in ranked
+        if not each.lacks_commune and each.slips == best.slips and each.against < best.against + _CLOSE
+        if not _outdone(each.reading, best.reading)
+    ]
 
 
-def _spelled(score: float, reading: Reading, text: str) -> float:
-    """``score`` less when ``text`` has diacritics and the name stands in it otherwise: ``Ba Tơ`` is not Ba Tô."""
+def _spelled(ranked: _Ranked, text: str) -> int:
+    """The score less when ``text`` has diacritics and the name stands in it otherwise: ``Ba Tơ`` is not Ba Tô."""
     spelled = placed_tones(text).casefold()
-    same = spelled.isascii() or reading.deepest.place.name.casefold() in spelled
-    return score if same else score - _OTHER_SPELLING
+    same = spelled.isascii() or ranked.reading.deepest.place.name.casefold() in spelled
+    return -ranked.against if same else -ranked.against - _OTHER_SPELLING
 
 
 def _outcomes(readings: Iterable[Reading], day: date) -> dict[tuple[Unit, ...], Reading]:
@@ -191,7 +218,13 @@ def _targets(code: str, old: bool, day: date) -> tuple[Unit, ...]:
 
 
 def _read_as(found: Found) -> Unit | None:
-    return unit_on(found.place.code, found.place.level, LAST_OLD_DAY if found.place.old else REFORM)
+    return _unit(found.place.code, found.place.level, found.place.old)
+
+
+@lru_cache(maxsize=20_000)
+def _unit(code: str, level: Level, old: bool) -> Unit | None:
+    """The unit as it stood on the last day before the reform, or on its first."""
+    return unit_on(code, level, LAST_OLD_DAY if old else REFORM)
 
 
 def _larger(reading: Reading, score: float) -> Resolution:

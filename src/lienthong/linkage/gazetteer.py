@@ -55,29 +55,26 @@ class Scope:
     neighbours swapped then share such a form, and few names are left to be compared.  Made when first asked.
     """
 
-    __slots__ = ("_near", "_places")
+    __slots__ = ("_near", "places")
 
     def __init__(self) -> None:
-        self._places: dict[str, tuple[Place, ...]] = {}
+        self.places: dict[str, tuple[Place, ...]] = {}
+        """The places that bear each name."""
         self._near: dict[str, list[str]] | None = None
 
     def add(self, key: str, place: Place) -> None:
         """Put ``place`` under ``key``; a second time changes nothing."""
-        held = self._places.get(key, ())
+        held = self.places.get(key, ())
         if place not in held:
-            self._places[key] = (*held, place)
+            self.places[key] = (*held, place)
             self._near = None
-
-    def get(self, key: str) -> tuple[Place, ...]:
-        """The places that bear the name ``key``, none when nobody does."""
-        return self._places.get(key, ())
 
     def near(self, key: str) -> list[str]:
         """The names one slip apart from ``key``; short names and numbers have none, too many lie that close."""
         if len(key) < SHORTEST_MENDED or key.isdigit():
             return []
         if self._near is None:
-            self._near = _by_shortened(name for name in self._places if len(name) >= SHORTEST_MENDED)
+            self._near = _by_shortened(name for name in self.places if len(name) >= SHORTEST_MENDED)
         possible = {name for form in _shortened(key) for name in self._near.get(form, ())}
         return sorted(name for name in possible if one_edit_apart(name, key))
 

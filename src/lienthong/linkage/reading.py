@@ -5,9 +5,8 @@ Every way the words can be read is kept; which of them is meant is decided by ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from lienthong.law.units import Level
 from lienthong.linkage.gazetteer import NOWHERE, Gazetteer, Place, Scope
@@ -36,17 +35,18 @@ _CITY: Final = frozenset(("thanhpho", "tp"))
 _CITY_KIND: Final = "thành phố"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A unit read at words ``start`` to ``end``; ``kind`` as written before the name, None when none was."""
+class Found(NamedTuple):
+    """A unit read at words ``start`` to ``end``; ``kind`` as written before the name, None when none was.
+
+    ``ragged``: bare, and other words stand before it between the same commas: ``12 Lê Lợi`` is rather a street.
+    """
 
     place: Place
     start: int
     end: int
     kind: str | None
-    mended: bool = False
-    ragged: bool = False
-    """Bare, and other words stand before it between the same commas: ``12 Lê Lợi`` is rather a street."""
+    mended: bool
+    ragged: bool
 
     @property
     def kind_agrees(self) -> bool:
@@ -54,8 +54,7 @@ class Found:
         return self.kind is None or not self.place.kind or self.kind == self.place.kind
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One way to read the address: the units found, smallest first, at most one of each level."""
 
     found: tuple[Found, ...]
@@ -78,56 +77,65 @@ class Reading:
 
 def readings_of(text: Words, gazetteer: Gazetteer) -> list[Reading]:
     """Every reading of ``text``; with names mended only when no commune is found as written.  Empty: no unit named."""
-    as_written = list(_readings(text, gazetteer, mend=False))
+    as_written = _readings(text, gazetteer, mend=False)
     if any(reading.commune and not reading.alone for reading in as_written):
         return as_written
-    return list(_readings(text, gazetteer, mend=True))
+    return _readings(text, gazetteer, mend=True)
 
 
-def _readings(text: Words, gazetteer: Gazetteer, mend: bool) -> Iterator[Reading]:
+def _readings(text: Words, gazetteer: Gazetteer, mend: bool) -> list[Reading]:
+    into: list[Reading] = []
     end = len(text.words)
     provinces = _at(text, end, gazetteer.provinces, mend)
-    yield from _below_provinces(text, provinces, gazetteer, mend)
+    _below_provinces(into, text, provinces, gazetteer, mend)
     if not provinces or _is_a_smaller_city(provinces):
-        yield from _without_province(text, end, gazetteer, mend)
+        _without_province(into, text, end, gazetteer, mend)
+    return into
 
 
-def _below_provinces(text: Words, provinces: list[Found], gazetteer: Gazetteer, mend: bool) -> Iterator[Reading]:
+def _below_provinces(
+    into: list[Reading], text: Words, provinces: list[Found], gazetteer: Gazetteer, mend: bool
+) -> None:
     read = {province.place.code for province in provinces if province.place.old}
     for province in provinces:
         code = province.place.code
         if province.place.old:
-            yield from _in_districts(text, province, code, gazetteer, mend)
-            yield from _in_province(text, province, gazetteer.old_communes.get(code, NOWHERE), mend)
+            _in_districts(into, text, province, code, gazetteer, mend)
+            _in_province(into, text, province, gazetteer.old_communes.get(code, NOWHERE), mend)
         else:
-            yield from _in_province(text, province, gazetteer.new_communes.get(code, NOWHERE), mend)
+            _in_province(into, text, province, gazetteer.new_communes.get(code, NOWHERE), mend)
             for before in gazetteer.merged_from[code]:
                 if before not in read:  # districts of before, province of after: people write so
-                    yield from _in_districts(text, province, before, gazetteer, mend)
+                    _in_districts(into, text, province, before, gazetteer, mend)
 
 
-def _in_districts(text: Words, province: Found, code: str, gazetteer: Gazetteer, mend: bool) -> Iterator[Reading]:
+def _in_districts(
+    into: list[Reading], text: Words, province: Found, code: str, gazetteer: Gazetteer, mend: bool
+) -> None:
     """Readings with a district of the old province ``code``."""
     for district in _at(text, province.start, gazetteer.districts.get(code, NOWHERE), mend):
-        yield from _within((district, province), text, gazetteer, mend)
+        _within(into, (district, province), text, gazetteer, mend)
 
 
-def _within(larger: tuple[Found, ...], text: Words, gazetteer: Gazetteer, mend: bool) -> Iterator[Reading]:
+def _within(into: list[Reading], larger: tuple[Found, ...], text: Words, gazetteer: Gazetteer, mend: bool) -> None:
     """Readings in a district, the first of ``larger``: each commune found, and none."""
     communes = gazetteer.communes_of_district.get(larger[0].place.code, NOWHERE)
-    yield from (Reading((commune, *larger)) for commune in _at(text, larger[0].start, communes, mend))
-    yield Reading(larger)
+    for commune in _at(text, larger[0].start, communes, mend):
+        into.append(Reading((commune, *larger)))
+    into.append(Reading(larger))
 
 
-def _in_province(text: Words, province: Found, communes: Scope, mend: bool) -> Iterator[Reading]:
-    yield from (Reading((commune, province)) for commune in _at(text, province.start, communes, mend))
-    yield Reading((province,))
+def _in_province(into: list[Reading], text: Words, province: Found, communes: Scope, mend: bool) -> None:
+    for commune in _at(text, province.start, communes, mend):
+        into.append(Reading((commune, province)))
+    into.append(Reading((province,)))
 
 
-def _without_province(text: Words, end: int, gazetteer: Gazetteer, mend: bool) -> Iterator[Reading]:
+def _without_province(into: list[Reading], text: Words, end: int, gazetteer: Gazetteer, mend: bool) -> None:
     for district in _at(text, end, gazetteer.all_districts, mend=False):
-        yield from _within((district,), text, gazetteer, mend)
-    yield from (Reading((commune,)) for commune in _at(text, end, gazetteer.all_communes, mend=False))
+        _within(into, (district,), text, gazetteer, mend)
+    for commune in _at(text, end, gazetteer.all_communes, mend=False):
+        into.append(Reading((commune,)))
 
 
 def _is_a_smaller_city(provinces: Iterable[Found]) -> bool:
@@ -137,48 +145,49 @@ def _is_a_smaller_city(provinces: Iterable[Found]) -> bool:
 
 def _at(text: Words, end: int, scope: Scope, mend: bool) -> list[Found]:
     """The places of ``scope`` whose name ends right before word ``end``; where none fits, those one slip apart."""
+    found: list[Found] = []
     if end == 0:
-        return []
-    windows = text.windows(end)
-    found = [
-        hit
-        for start, key in windows
-        if (places := scope.get(key))
-        for hit in _found(text, start, end, places, mended=False)
-    ]
-    if found or not mend:
         return found
-    return [
-        hit
-        for start, key in windows
-        for name in scope.near(key)
-        for hit in _found(text, start, end, scope.get(name), mended=True)
-    ]
+    windows, named = text.windows(end), scope.places
+    for start, key in windows:
+        if key in named:
+            _read(found, text, start, end, named[key], mended=False)
+    if mend and not found:
+        for start, key in windows:
+            for name in scope.near(key):
+                _read(found, text, start, end, named[name], mended=True)
+    return found
 
 
-def _found(text: Words, start: int, end: int, places: Iterable[Place], *, mended: bool) -> Iterator[Found]:
-    """``places`` as read at ``start``, those left out that the word of kind before the name rules out."""
+def _read(found: list[Found], text: Words, start: int, end: int, places: Iterable[Place], *, mended: bool) -> None:
+    """Add ``places`` as read at ``start``, those left out that the word of kind before the name rules out."""
     kind_start, written = _kind_before(text, start)
-    number = text.words[start].isdigit()
-    parts = text.pieces
-    ragged = written is None and parts[-1] > 0 and start > 0 and parts[start - 1] == parts[start]
-    for place in places:
-        if written is None:
-            if not number:
-                yield Found(place, start, end, None, mended, ragged)
-        elif written in _CITY:
+    if written is None:
+        if not text.words[start].isdigit():
+            parts = text.pieces
+            ragged = parts[-1] > 0 and start > 0 and parts[start - 1] == parts[start]
+            for place in places:
+                found.append(Found(place, start, end, None, mended, ragged))
+    elif written in _CITY:
+        for place in places:
             if place.level != "commune":
-                yield Found(place, kind_start, end, _CITY_KIND, mended)
-        elif _KINDS[written][0] == place.level:
-            yield Found(place, kind_start, end, _KINDS[written][1], mended)
+                found.append(Found(place, kind_start, end, _CITY_KIND, mended, ragged=False))
+    else:
+        level, kind = _KINDS[written]
+        for place in places:
+            if place.level == level:
+                found.append(Found(place, kind_start, end, kind, mended, ragged=False))
 
 
 def _kind_before(text: Words, start: int) -> tuple[int, str | None]:
     """Where the word of kind before word ``start`` begins, and the word; (start, None) when there is none."""
-    for length in (2, 1):
-        first = start - length
-        if first >= 0 and text.pieces[first] == text.pieces[start]:
-            word = "".join(text.words[first:start])
-            if word in _KINDS or word in _CITY:
-                return first, word
+    words, pieces = text.words, text.pieces
+    if start > 1 and pieces[start - 2] == pieces[start]:
+        word = words[start - 2] + words[start - 1]
+        if word in _KINDS or word in _CITY:
+            return start - 2, word
+    if start > 0 and pieces[start - 1] == pieces[start]:
+        word = words[start - 1]
+        if word in _KINDS or word in _CITY:
+            return start - 1, word
     return start, None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
 from typing import Final
 
 from lienthong.law.text import fold
@@ -18,9 +17,10 @@ LONGEST_NAME: Final = 6
 LONGEST: Final = 1_000
 """Characters of one address that are read; the end of an address names its units."""
 
-_TABLE: Final = {
+_TABLE: Final = {point: chr(point) for point in range(0x80)} | {
     point: fold(chr(point)) for point in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00), *range(0x300, 0x370))
 }
+"""ASCII stands in it too: ``str.translate`` is several times slower on a character it does not find."""
 _WORD = re.compile(r"[a-z0-9]+|[,;|\n(){}\[\]]|\s[-–](?=\s)")
 _NUMBERED: Final = frozenset(("p", "f", "q", "phuong", "quan"))
 """Words of kind that stand glued to a number: ``P5``, ``Q1``."""
@@ -29,31 +29,36 @@ _COUNTRY: Final = (["viet", "nam"], ["vietnam"], ["vn"])
 _COUNTRY_ENDS: Final = frozenset(tail[-1] for tail in _COUNTRY)
 
 
-@dataclass(frozen=True, slots=True)
 class Words:
     """The folded words of a text; for each the part (between commas) and the piece (also between dashes) it stands in.
 
     A name may run over a dash (``Bà Rịa - Vũng Tàu``), a word of kind and its name do not.
     """
 
-    words: tuple[str, ...]
-    parts: tuple[int, ...]
-    pieces: tuple[int, ...]
-    _windows: dict[int, list[tuple[int, str]]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    __slots__ = ("_windows", "parts", "pieces", "words")
+
+    def __init__(self, words: list[str], parts: list[int], pieces: list[int]) -> None:
+        self.words = words
+        self.parts = parts
+        self.pieces = pieces
+        self._windows: dict[int, list[tuple[int, str]]] = {}
 
     def windows(self, end: int) -> list[tuple[int, str]]:
         """Starts and keys of the last one to six words before ``end`` inside one part, longest first."""
         found = self._windows.get(end)
         if found is None:
-            part, words = self.parts[end - 1], self.words
-            first = max(0, end - LONGEST_NAME)
-            found = [(at, "".join(words[at:end])) for at in range(first, end) if self.parts[at] == part]
-            self._windows[end] = found
+            parts, words = self.parts, self.words
+            part, first = parts[end - 1], max(0, end - LONGEST_NAME)
+            while parts[first] != part:
+                first += 1
+            found = self._windows[end] = [(at, "".join(words[at:end])) for at in range(first, end)]
         return found
 
 
 def quick_fold(text: str) -> str:
     """``law.text.fold`` for text that is mostly Vietnamese; white space is left as it is."""
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFC", text).lower().translate(_TABLE)
     return folded if folded.isascii() else fold(folded.replace("\n", ","))
 
@@ -66,19 +71,19 @@ def words_of(text: str) -> Words:
     part = piece = 0
     for word in _WORD.findall(quick_fold(text[-LONGEST:])):
         if word.isalpha():
-            each = (word,)
+            words.append(word)
+            parts.append(part)
+            pieces.append(piece)
         elif not word[-1].isalnum():
             part += word in _STOPS
             piece += 1
-            continue
         else:
-            each = _numbered(word)
-        for written in each:
-            words.append(written)
-            parts.append(part)
-            pieces.append(piece)
+            for written in _numbered(word):
+                words.append(written)
+                parts.append(part)
+                pieces.append(piece)
     end = _without_tail(words)
-    return Words(tuple(words[:end]), tuple(parts[:end]), tuple(pieces[:end]))
+    return Words(words[:end], parts[:end], pieces[:end])
 
 
 def _numbered(word: str) -> tuple[str, ...]:
