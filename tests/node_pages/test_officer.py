@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import sys
@@ -18,25 +19,36 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from lienthong.agreements.queries import negotiations_in
+from lienthong.agreements.reading import parse_offer, read_canonical
 from lienthong.catalog.models import HttpSource, TableSource
 from lienthong.catalog.queries import service_by_id, store_service
 from lienthong.config import CONFIG_VARIABLE
 from lienthong.directory.models import MemberKey, NodeId, ServiceId
-from lienthong.identity.models import Role
+from lienthong.errors import Problem
+from lienthong.exchange.queries import take_uses
+from lienthong.exchange.quota import day_of
+from lienthong.identity.models import Actor, Assurance, Role
 from lienthong.node.connectordesk import NodeConnectorDesk
+from lienthong.node.desk import NOTICE, Desk
 from lienthong.node.findingdesk import COMMAND, DoctorSilent, NodeFindingDesk
+from lienthong.node.quotadesk import NodeQuotaDesk
 from lienthong.portal.connectors import ConnectorUnknown
 from lienthong.portal.keys import AHEAD
+from lienthong.portal.quotas import OtherQuota, QuotaNotAsked
 from lienthong.portal.words import VIETNAM
 from lienthong.storage.server import PostgresServer
 from lienthong.trust.keys import generate_es256, key_id, public_jwk
+from tests.agreements.build import END, an_agreement
 from tests.identity.build import PASSWORD, a_person
 from tests.node_pages.country import CITIZEN, NODES, Country, Site, open_country
 from tests.node_pages.whole import Portal, open_portal
 from tests.use.databases import databases
 from tests.use.nodes import POLICE, PROVINCE
+from tests.use.test_use import a_wish
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+LAND = "VN/GOV/H24/motcua/thua-dat"
 STAFF = {"van-hanh": (Role.OPERATOR,), "du-lieu": (Role.DATA_OFFICER,), "tich-hop": (Role.INTEGRATOR,)}
 
 
@@ -323,3 +335,80 @@ async def test_an_unknown_connector_is_no_connector(office: Office):
         await desk.attempt(POLICE, "VN/GOV/G01/dancu/none")
 
     assert unknown.value.kind == "connector-unknown"
+
+
+GIVEN, TAKEN = (f"urn:uuid:00000000-0000-4000-8000-00000000000{number}" for number in (2, 3))
+
+
+async def limited(office: Office) -> None:
+    """The police give the province 100 uses a day for one task, and take 5 a day of its land data."""
+    task = office.country.contents.purposes[0]
+    tasks = (replace(task, code="HP-HAN"), replace(task, code="CA-01", member=POLICE))
+    office.country.redirect(purposes=(*office.country.contents.purposes, *tasks))
+    terms = {"ends": END, "quota": 100, "purposes": ("HP-HAN",), "target": CITIZEN}
+    await office.country.agree(an_agreement(GIVEN, **terms))
+    terms |= {"quota": 5, "purposes": ("CA-01",), "target": LAND, "provider": PROVINCE, "consumer": POLICE}
+    await office.country.agree(an_agreement(TAKEN, **terms))
+
+
+async def test_quotas_show_what_is_granted_used_held_and_refused_and_another_one_is_asked_for(office: Office):
+    await limited(office)
+    wish = a_wish(purpose="HP-HAN")
+    await office.country.use(wish)
+    await office.country.use(wish)
+    counting = office.site.node.parts.gate.quota
+    counting.used[GIVEN] = 10**9  # as if the day were used up: the next one is refused by the provider
+    with contextlib.suppress(Problem):
+        await office.country.use(wish)
+    async with office.site.local.pool.connection() as db:
+        await take_uses(db, "provider", GIVEN, day_of(datetime.now(UTC)), wanted=12, quota=100)
+        await take_uses(db, "consumer", TAKEN, day_of(datetime.now(UTC)), wanted=4, quota=5)
+
+    told = {each["agreement"]: each for each in (await office.told("du-lieu", "/v1/own/quotas"))["quotas"]}
+    shown = await office.read("tich-hop", "/work/quotas")
+
+    given, taken = told[GIVEN], told[TAKEN]
+    assert {name: given[name] for name in ("ours", "quota", "taken", "used", "leased", "refused", "state")} == {
+        "ours": "provider", "quota": 100, "taken": 12, "used": 2, "leased": 10, "refused": 1, "state": "free",
+    }  # fmt: skip
+    assert (taken["ours"], taken["quota"], taken["taken"], taken["state"]) == ("consumer", 5, 4, "near")
+    assert "đã dùng 80 %" in shown
+    assert "đã dùng 12 %" in shown
+    for who in ("tich-hop", "du-lieu"):
+        assert f"{LAND}: đã dùng 80 % hạn mức trong ngày" in await office.read(who, "/work")  # a to-do
+    assert 'name="quota"' not in await office.read("du-lieu", "/work/quotas")  # whoever may not ask has no form
+
+    typed = {"agreement": TAKEN, "quota": "50", "note": "Đợt cấp đổi thẻ"}
+    status, refused = await office.send("tich-hop", "/work/quotas", **typed | {"quota": "0"})
+    assert status == 422
+    assert "Đợt cấp đổi thẻ" in refused  # nothing typed is lost
+    status, refused = await office.send("tich-hop", "/work/quotas", **typed | {"agreement": GIVEN})
+    assert status == 422
+    assert "Chỉ bên sử dụng" in refused
+
+    province = office.country.province
+    parts = province.node.parts
+    parts.notices[NOTICE] = Desk(province.local.pool, province.local.directory, parts.keys, parts.link).receive
+    status, asked = await office.send("tich-hop", "/work/quotas", **typed)
+    assert status == 200, asked
+    assert "đang xin hạn mức khác" in asked
+    async with province.local.pool.connection() as db:
+        (waiting,) = await negotiations_in(db, "provider", ("REQUESTED",))
+    assert (waiting.note, waiting.predecessor) == ("Đợt cấp đổi thẻ", digest_of(taken, office))
+    (permission,) = parse_offer(read_canonical(waiting.offer)).permissions
+    assert (permission.quota, permission.purposes) == (50, ("CA-01",))
+
+
+def digest_of(taken: dict[str, Any], office: Office) -> str:
+    return next(each.digest for each in office.site.node.agreements if each.id == taken["agreement"])
+
+
+async def test_what_is_no_limited_agreement_of_ones_own_is_not_asked_for(office: Office):
+    officer = Actor("p-1", "Trần Văn Nam", POLICE, frozenset({Role.INTEGRATOR}), Assurance.TWO_FACTORS, "s-1")
+
+    with pytest.raises(QuotaNotAsked) as refused:
+        await NodeQuotaDesk(office.site.local, office.site.pages).ask(
+            officer, OtherQuota(agreement="urn:uuid:none", quota=5, note="Thử")
+        )
+
+    assert refused.value.kind == "quota-not-asked"

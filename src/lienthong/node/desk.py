@@ -65,10 +65,15 @@ class Desk:
     keys: Mapping[MemberId, LocalKey]
     link: PeerLink
 
-    async def request(self, terms: Terms, note: str) -> str:
-        """Ask the provider for ``terms``; returns our id of the negotiation."""
+    async def request(self, terms: Terms, note: str, replaces: str | None = None) -> str:
+        """Ask the provider for ``terms``; returns our id of the negotiation.
+
+        ``replaces``: id of the current agreement whose next version is asked for.
+        """
         async with self.pool.connection() as db:
-            sent = await request_agreement(db, self.directory.snapshot(), terms, note=note, now=datetime.now(UTC))
+            sent = await request_agreement(
+                db, self.directory.snapshot(), terms, note=note, now=datetime.now(UTC), replaces=replaces
+            )
         await self.carry(sent)
         return str(sent.payload["consumerPid"])
 

@@ -29,12 +29,15 @@ from lienthong.node.gathered import Gathered
 from lienthong.node.health import HealthDesk
 from lienthong.node.local import Local
 from lienthong.node.pages import NodePages
+from lienthong.node.quotadesk import NodeQuotaDesk
 from lienthong.portal.coming import KINDS as CHANGE_KINDS
 from lienthong.portal.findings import PATH as FINDINGS_PATH
 from lienthong.portal.findings import FindingDesk
 from lienthong.portal.joining import PATH as CHANGES_PATH
 from lienthong.portal.keys import PATH as KEYS_PATH
 from lienthong.portal.models import Name
+from lienthong.portal.quotas import PATH as QUOTAS_PATH
+from lienthong.portal.quotas import QuotaDesk
 from lienthong.portal.status import PARTS
 from lienthong.storage.pool import Pool, reading
 
@@ -67,6 +70,7 @@ def offers_of(local: Local, pages: NodePages, entrance: Entrance) -> Sequence[Of
         unanswered(local.pool, pages.gathered),
         findings(HealthDesk(local)),
         found_by_doctor(NodeFindingDesk(local)),
+        quotas_near(NodeQuotaDesk(local, pages)),
     )
 
 
@@ -277,5 +281,31 @@ def found_by_doctor(desk: FindingDesk) -> Offer:
             for each in (looked.findings if looked else ())
             if each.name.partition("-")[0] not in TOLD_ELSEWHERE
         ][:MOST]
+
+    return offer
+
+
+def quotas_near(desk: QuotaDesk) -> Offer:
+    """Quotas of the day that are nearly or wholly used up, for those who ask for agreements and who decide on them."""
+
+    async def offer(actor: Actor) -> Sequence[Todo]:
+        if actor.member is None or not (
+            may(actor, Right.ASK_ACCESS, actor.member) or may(actor, Right.DECIDE_REQUESTS, actor.member)
+        ):
+            return ()
+        return [
+            Todo(
+                T("{what}: {percent} % of the day's quota is used"),
+                QUOTAS_PATH,
+                None,
+                AGREEMENTS,
+                urgent=each.state == "full",
+                facts={"what": each.title, "percent": each.percent},
+                hint=T("More uses are refused until midnight; the consumer can ask for a larger quota.")
+                if each.state == "full"
+                else "",
+            )
+            for each in (await desk.near(actor.member))[:MOST]
+        ]
 
     return offer

@@ -291,3 +291,41 @@ async def unclosed_streams(db: Connection, before: datetime, most: int = 1_000) 
     async with db.cursor(row_factory=class_row(Opened)) as cursor:
         await cursor.execute(query, {"before": before, "most": most})
         return await cursor.fetchall()
+
+
+async def quotas_taken(db: Connection, day: date) -> dict[tuple[str, str], int]:
+    """Uses of limited agreements that the gateways took on ``day`` (Vietnam's), by side and agreement."""
+    cursor = await db.execute("SELECT side, agreement, taken FROM quota_day WHERE day = %s", (day,))
+    return {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class UsesCounted:
+    """Uses under one agreement as one side recorded them since a moment."""
+
+    side: str
+    agreement: str
+    used: int
+    refused: int
+    """Because the quota was used up."""
+
+
+async def uses_counted(db: Connection, since: datetime, most: int) -> tuple[list[UsesCounted], bool]:
+    """Uses since ``since`` by side and agreement, among the newest ``most`` entries; whether those were all.
+
+    The second record of a use that was opened first is not a second use.
+    """
+    cursor = await db.execute(
+        """
+        WITH newest AS (SELECT at, side, agreement, outcome, reason FROM entry ORDER BY idx DESC LIMIT %(most)s)
+        SELECT side, agreement,
+               count(*) FILTER (WHERE outcome <> 'refused'), count(*) FILTER (WHERE reason = 'quota-used-up'),
+               (SELECT count(*) = %(most)s AND min(at) >= %(since)s FROM newest)
+          FROM newest
+         WHERE at >= %(since)s AND agreement IS NOT NULL AND (reason IS NULL OR reason NOT LIKE 'closed%%')
+         GROUP BY 1, 2
+        """,
+        {"since": since, "most": most},
+    )
+    rows = await cursor.fetchall()
+    return [UsesCounted(*row[:4]) for row in rows], not (rows and rows[0][4])

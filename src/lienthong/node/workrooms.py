@@ -20,6 +20,7 @@ from lienthong.node.keydesk import NodeKeyDesk
 from lienthong.node.local import Local
 from lienthong.node.lookup import lookup_desk
 from lienthong.node.pages import NodePages
+from lienthong.node.quotadesk import NodeQuotaDesk
 from lienthong.node.reviewdesk import NodeReviewDesk
 from lienthong.portal.agreeing import AgreementDesk, agreeing_pages
 from lienthong.portal.app import PageModule
@@ -32,6 +33,7 @@ from lienthong.portal.integrator import integrator_deeds, integrator_pages, inte
 from lienthong.portal.joining import change_deeds, change_pages
 from lienthong.portal.keys import key_pages, key_reads
 from lienthong.portal.national import national_pages
+from lienthong.portal.quotas import quota_deeds, quota_pages, quota_reads
 from lienthong.portal.rekeying import rekeying_pages
 from lienthong.portal.review import review_pages
 
@@ -55,7 +57,7 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
     connecting, copies = NodeIntegratorDesk(local, pages), NodeCopyDesk(local, copies_of(local), pages)
     changes = NodeChangeDesk(local, pages, least=least_assurance(settings)) if settings.national else None
     findings, keys = NodeFindingDesk(local), NodeKeyDesk(local)
-    connectors = NodeConnectorDesk(local, findings)
+    connectors, quotas = NodeConnectorDesk(local, findings), NodeQuotaDesk(local, pages)
     modules = (
         finding_pages(findings),
         connector_pages(connectors),
@@ -67,18 +69,21 @@ def work_rooms(local: Local, pages: NodePages) -> WorkRooms:
         *((change_pages(changes),) if changes else ()),
         ask_pages(asking),
         agreeing_pages(agreements),
+        quota_pages(quotas),
         *((review_pages(NodeReviewDesk(local.pool, settings.matching, settings.members[0])),)
           if settings.matching else ()),
     )  # fmt: skip
     deeds = (
         *finding_deeds(findings, (DoctorSilent,)),
         *connector_deeds(connectors),
+        *quota_deeds(quotas),
         *ask_deeds(asking),
         *copy_deeds(copies, COPY_PROBLEMS),
         *(change_deeds(changes) if changes else ()),
         *integrator_deeds(connecting),
     )
     reads = (
-        *finding_reads(findings), *connector_reads(connectors), *key_reads(keys.keys), *integrator_reads(connecting),
+        *finding_reads(findings), *connector_reads(connectors), *key_reads(keys.keys), *quota_reads(quotas),
+        *integrator_reads(connecting),
     )  # fmt: skip
     return WorkRooms(modules, deeds, reads, agreements)
