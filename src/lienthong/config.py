@@ -195,8 +195,9 @@ class Settings:
     max_held_bytes: int = 256 * 1024 * 1024
     """Bytes of requests that one gateway holds at once, of all connections; more hear 503 and when to come again."""
     outward_allowed: tuple[str, ...] = ()
-    """Networks (``10.1.0.0/16``) or ports of them (``127.0.0.1:9000``) that typed addresses of back ends and webhooks
-    may lead to although they are this machine, a neighbour by link or without TLS."""
+    """Networks (``10.1.0.0/16``) or ports of them (``127.0.0.1:9000``) that typed addresses of back ends, databases and
+    webhooks may lead to although they are this machine, a neighbour by link or without TLS; and folders of Unix sockets
+    (``/run/postgresql``) of databases that may be typed."""
     gateways: int = 1
     """Gateway processes; several share both ports, the database and the quotas.  One for each core is enough."""
     max_uses: int = 256

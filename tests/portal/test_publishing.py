@@ -10,17 +10,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
 
 from lienthong.catalog.models import HttpSource
 from lienthong.catalog.publish import ServiceChanged
 from lienthong.catalog.queries import service_by_id
 from lienthong.directory.models import ServiceId
-from lienthong.exchange.outward import Outward, read_allowed
+from lienthong.exchange.outward import AddressNotAllowed, inside_of
 from lienthong.identity.models import ANONYMOUS, Actor, Assurance, Role
 from lienthong.identity.queries import acts_of
 from lienthong.node.publishdesk import NodePublishDesk
@@ -85,7 +86,8 @@ class Desk:
 async def a_desk(database: DatabaseDsns, tables: Sandbox, data: Path, *, guarded: bool = False) -> AsyncIterator[Desk]:
     pool, sources = await open_pool(database.app), Sources()
     systems = (a_system(f"{MEMBER}/dancu"),)
-    rule = Outward("inside", read_allowed([] if guarded else ["127.0.0.1/32"]))
+    sockets = parse_qs(urlsplit(database.owner).query)["host"]
+    rule = inside_of([] if guarded else ["127.0.0.1/32", *sockets])
     desk = NodePublishDesk(pool, data, lambda: a_snapshot(systems=systems), tables, sources, rule)
     shell = Shell(secret=b"k" * 32)
     site = Starlette(routes=create_portal(sample.SampleData(), shell, [publishing_pages(desk)]))
@@ -419,4 +421,39 @@ async def test_an_officer_reaches_nothing_of_this_machine_by_typing_its_address(
 
             assert answer.status_code == 422
             assert 'href="#f-address"' in answer.text
+            place = typed.removeprefix("http://").partition("/")[0]
+            answer = await desk.source(place=f"{place}/dancu")
+
+            assert answer.status_code == 422
+            assert 'href="#f-place"' in answer.text
+            assert "outward_allowed" in answer.text
     assert heard == []
+    async with a_desk(database, sandbox, tmp_path, guarded=True) as desk:
+        for place in (
+            "/dancu",
+            "/dancu?host=/run/postgresql",
+            "/dancu?host=%2Ftmp%2F..%2Frun",
+            "a.example,127.0.0.1/x",
+        ):
+            assert (await desk.source(place=place)).status_code == 422
+        assert (await desk.source()).status_code == 422  # the test's own server listens on a socket nobody named
+
+
+async def test_a_typed_database_is_pinned_to_the_addresses_that_were_checked(
+    database: DatabaseDsns, sandbox: Sandbox, tmp_path: Path  # noqa: F811
+):  # fmt: skip
+    rule = inside_of(["127.0.0.1/32", "::1/128"])
+    pool, sources = await open_pool(database.app), Sources()
+    desk = NodePublishDesk(pool, tmp_path, a_snapshot, sandbox, sources, rule)
+
+    pinned = await desk.checked("postgresql://may:bi%20mat@localhost:5433/dancu?sslmode=require#dancu.citizen")
+
+    read = conninfo_to_dict(pinned.partition("#")[0])
+    assert set(str(read["hostaddr"]).split(",")) <= {"127.0.0.1", "::1"}
+    assert set(str(read["host"]).split(",")) == {"localhost"}  # what its certificate must bear
+    assert (read["port"], read["dbname"], read["password"], read["sslmode"]) == ("5433", "dancu", "bi mat", "require")
+    assert pinned.endswith("#dancu.citizen")
+    with pytest.raises(AddressNotAllowed):
+        await desk.checked(pinned)  # nobody types an address beside the name
+    await sources.close()
+    await pool.close()

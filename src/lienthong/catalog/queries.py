@@ -8,6 +8,7 @@ from typing import cast
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg import errors as postgres
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -40,6 +41,21 @@ class Relation:
     """Columns of the primary key, else of the first unique index without nullable columns."""
     indexed: tuple[str, ...]
     """Columns that lead an index: those a lookup finds quickly."""
+
+
+def server_of(dsn: str) -> tuple[str, str] | None:
+    """Host (or folder of a socket, or "") and port that ``dsn`` names, read as libpq does.
+
+    None for what names several servers, an address beside the name, or cannot be read.
+    """
+    try:
+        read = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        return None
+    host, port = str(read.get("host") or ""), str(read.get("port") or "5432")
+    if "," in host or not port.isdecimal() or "hostaddr" in read or "service" in read:
+        return None
+    return host, port
 
 
 async def open_source(dsn: str) -> AsyncConnection | None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from lienthong.catalog.publish import find
 from lienthong.catalog.queries import store_service
@@ -99,6 +100,7 @@ def write_config(site: Site, superuser: str) -> None:
         f"directory_url = {_toml(chosen.directory_url)}",
         f"directory_anchor = {_toml(str(chosen.directory_anchor))}",
         f"synthetic = {_toml(chosen.synthetic)}",
+        f"outward_allowed = {_toml(_own_database(superuser))}",
     ]
     if chosen.tsa_url:
         lines += [f"tsa_url = {_toml(chosen.tsa_url)}", f"tsa_roots = {_toml(str(chosen.tsa_roots))}"]
@@ -116,6 +118,13 @@ def write_config(site: Site, superuser: str) -> None:
     descriptor = os.open(site.config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write("\n".join(lines) + "\n")
+
+
+def _own_database(superuser: str) -> list[str]:
+    """Where officers of a demo may publish tables from: the database server of the demo itself, on this machine."""
+    parts = urlsplit(superuser)
+    folder = parse_qs(parts.query).get("host", [""])[-1]
+    return [folder] if folder.startswith("/") else [f"127.0.0.1:{parts.port or 5432}"]
 
 
 def write_anchor(national: Settings, path: Path) -> None:

@@ -11,7 +11,7 @@ from lienthong.catalog.models import Service
 from lienthong.catalog.queries import all_services
 from lienthong.doctor.models import Fault
 from lienthong.doctor.patient import Patient
-from lienthong.exchange.outward import Outward, read_allowed
+from lienthong.exchange.outward import inside_of
 from lienthong.i18n import T
 from lienthong.node.trying import try_source
 from lienthong.storage.pool import connect
@@ -58,6 +58,6 @@ def _ends(target: str, consumer: str, ends: datetime) -> Fault:
 
 
 async def _source(patient: Patient, service: Service) -> list[Fault]:
-    rule = Outward("inside", read_allowed(patient.settings.outward_allowed))
+    rule = inside_of(patient.settings.outward_allowed)
     trouble = await try_source(service, rule, patient.patience_s)
     return [Fault(trouble.name, trouble.cause, trouble.mend, trouble.facts)] if trouble else []

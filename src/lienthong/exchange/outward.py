@@ -68,6 +68,8 @@ class Outward:
     reach: Reach
     allowed: tuple[Place, ...] = ()
     """Places that the operator named; they may be reached whatever else is said."""
+    sockets: tuple[str, ...] = ()
+    """Folders of Unix sockets that the operator named; no other socket of this machine is reached."""
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
         """The numeric addresses of ``host``, each one checked, to be connected to as they are.
@@ -115,8 +117,13 @@ INSIDE: Final = Outward("inside")
 
 
 def read_allowed(texts: Sequence[str]) -> tuple[Place, ...]:
-    """The places that the operator named; raises ValueError for what is none."""
-    return tuple(map(_read_place, texts))
+    """The places of a network that the operator named; raises ValueError for what is none."""
+    return tuple(_read_place(text) for text in texts if not text.startswith("/"))
+
+
+def inside_of(texts: Sequence[str]) -> Outward:
+    """The rule for addresses that officers type; ``texts``: what the operator named (``outward_allowed``)."""
+    return Outward("inside", read_allowed(texts), tuple(text for text in texts if text.startswith("/")))
 
 
 def _read_place(text: str) -> Place:

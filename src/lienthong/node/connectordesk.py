@@ -13,7 +13,7 @@ from typing import Final
 from lienthong.catalog.models import Service
 from lienthong.catalog.queries import services_of_member
 from lienthong.directory.models import MemberId
-from lienthong.exchange.outward import Outward, read_allowed
+from lienthong.exchange.outward import inside_of
 from lienthong.i18n import T
 from lienthong.node.local import Local
 from lienthong.node.trying import try_source
@@ -37,7 +37,7 @@ class NodeConnectorDesk:
     def __init__(self, local: Local, findings: FindingDesk) -> None:
         self._local = local
         self._findings = findings
-        self._rule = Outward("inside", read_allowed(local.settings.outward_allowed))
+        self._rule = inside_of(local.settings.outward_allowed)
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._tried: dict[tuple[str, int], tuple[datetime, Finding | None]] = {}
         """By service and its version: a source that was published anew has not been tried."""

@@ -9,19 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 import orjson
 
 from lienthong.catalog.leaves import leaves_of
 from lienthong.catalog.models import HttpSource, Service, ServiceNotValid, TableSource
 from lienthong.catalog.publish import Found, PublishRequest, SourceNotFound, find, publish
-from lienthong.catalog.queries import all_services, service_by_id, services_of_member
+from lienthong.catalog.queries import all_services, server_of, service_by_id, services_of_member
 from lienthong.directory.document import Snapshot
 from lienthong.directory.models import MemberId, ServiceId, SystemId, member_of
 from lienthong.exchange.answer import Answer, Limits
 from lienthong.exchange.backend import backend_origin
 from lienthong.exchange.client import HttpClient
-from lienthong.exchange.outward import Outward
+from lienthong.exchange.outward import AddressNotAllowed, Outward
 from lienthong.exchange.paths import joined_target
 from lienthong.i18n import T
 from lienthong.identity.audit import put_down
@@ -49,6 +50,14 @@ TRIALS: Final = 4
 SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
 
 
+def _not_allowed(why: str) -> AddressNotAllowed:
+    return AddressNotAllowed(
+        T("This node does not connect to this database for others: {why}."),
+        mend=T("Name one server. One on this machine is listed by the operator in the setting outward_allowed."),
+        why=why,
+    )
+
+
 class NodePublishDesk:
     """The wizard's desk at this node; see ``portal.publishing.PublishDesk``."""
 
@@ -64,6 +73,25 @@ class NodePublishDesk:
         self._snapshot = snapshot
         self._sandbox = sandbox
         self._reader = TableReader(sources, file_rows(sandbox))
+
+    async def checked(self, source: str) -> str:
+        """A typed PostgreSQL source whose server is named by the addresses that were checked.
+
+        Every later connection, of whatever engine, goes to these: a name that points elsewhere later gains nothing.
+        Raises AddressNotAllowed, PeerUnreachable for a name that stands for nothing.
+        """
+        dsn, _, relation = source.partition("#")
+        server = server_of(dsn)
+        if server is None or not server[0]:
+            raise _not_allowed(T("it names no server, or several"))
+        host, port = server
+        if host.startswith(("/", "@")):
+            if host not in self._rule.sockets:
+                raise _not_allowed(T("the operator did not name this folder of sockets"))
+            return source
+        found = await self._rule.addresses(host, int(port))
+        told = {"host": ",".join([host] * len(found)), "hostaddr": ",".join(found), "port": port}
+        return f"{dsn}{'&' if '?' in dsn else '?'}{urlencode(told)}#{relation}"
 
     async def look(self, source: str) -> Found:
         """What lies at ``source``.  Raises SourceNotFound, FileNotReadable."""

@@ -17,7 +17,7 @@ from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.config import Settings
 from lienthong.exchange.guard import RequestLimits
 from lienthong.exchange.listen import serve_app
-from lienthong.exchange.outward import Outward, read_allowed
+from lienthong.exchange.outward import inside_of
 from lienthong.exchange.quota import Leases
 from lienthong.identity.http import identity_routes
 from lienthong.node.casedesk import case_modules
@@ -134,7 +134,7 @@ class PublicWeb:
             *work.modules,
             publishing_pages(
                 NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources,
-                                Outward("inside", read_allowed(local.settings.outward_allowed)))
+                                inside_of(local.settings.outward_allowed))
             ),
         )  # fmt: skip
         self._tasks: tuple[asyncio.Task[None], ...] = ()

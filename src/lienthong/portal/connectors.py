@@ -183,7 +183,7 @@ def _by_place(found: Iterable[Connector]) -> list[tuple[Place, list[Connector]]]
 def _database(source: TableSource) -> Place:
     parts = urlsplit(source.dsn)
     told = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    host = told.get("host") or parts.hostname or "localhost"
+    host = (told.get("host") or parts.hostname or "localhost").partition(",")[0]  # once for each of its addresses
     try:
         port = told.get("port") or parts.port
     except ValueError:

@@ -36,6 +36,10 @@ _ENDPOINT: Final = re.compile(r"(?:([A-Za-z]{3,7})\s+)?(/[^\s?#\\]{0,200})")
 class SourceDesk(Protocol):
     """What the node does for step one."""
 
+    async def checked(self, source: str) -> str:
+        """The typed ``source`` at the address that was checked, from now on.  Raises AddressNotAllowed."""
+        ...
+
     async def look(self, source: str) -> Found:
         """What lies at ``source`` (``catalog.publish.find``).  Raises SourceNotFound, FileNotReadable."""
         ...
@@ -68,6 +72,7 @@ async def read_source(form: Form, desk: SourceDesk) -> Looked | None:
     if not form.good:
         return None
     try:
+        source = source if kind == "file" else await desk.checked(source)
         found = await desk.look(source)
     except Problem as problem:
         _say(form, problem, "file" if kind == "file" else "place")
