@@ -74,7 +74,9 @@ def resolve(text: str, day: date, written: date | None = None, names: Gazetteer 
     read = [each for each in readings_of(words_of(text), names) if not _mended_beyond_belief(each)]
     if written is not None:
         read = [each for each in read if each.commune is None or each.commune.place.old == (written < REFORM)] or read
-    ranked = sorted(_rank(reading, _score(reading), place) for place, reading in enumerate(_whole_names(read)))
+    read = _whole_names(read)
+    read = [each for each in read if each.commune is not None] or read
+    ranked = sorted([_rank(reading, _score(reading), place) for place, reading in enumerate(read)])
     if not ranked:
         return NOTHING
     best = ranked[0].reading
@@ -101,10 +103,9 @@ def resolve(text: str, day: date, written: date | None = None, names: Gazetteer 
 class _Ranked(NamedTuple):
     """A reading and what it is ordered by, the likeliest first.
 
-    A commune before none, fewer slips, higher score, more words explained, then a fixed order.
+    Fewer slips, higher score, more words explained, then a fixed order.
     """
 
-    lacks_commune: bool
     slips: int
     against: int
     """The score in thousandths, less than zero."""
@@ -121,11 +122,9 @@ class _Ranked(NamedTuple):
 
 
 def _rank(reading: Reading, score: int, place: int) -> _Ranked:
-    deepest = reading.found[0]
-    slips = sum([found.mended for found in reading.found])
-    return _Ranked(
-        deepest.place.level != "commune", slips, -score, deepest.start, deepest.place.code, place, reading
-    )  # fmt: skip
+    found = reading.found
+    slips = sum([each.mended for each in found])
+    return _Ranked(slips, -score, found[0].start, found[0].place.code, place, reading)
 
 
 def _mended_beyond_belief(reading: Reading) -> bool:
@@ -149,7 +148,7 @@ def _score(reading: Reading) -> int:
         place = found.place
         total += _NEW_COMMUNE if place.level == "commune" and not place.old else _WEIGHTS[place.level]
         total -= _MENDED * found.mended + _EARLIER_NAME * place.renamed + _RAGGED * found.ragged
-        if not found.kind_agrees:
+        if found.kind is not None and place.kind and found.kind != place.kind:
             total -= _WRONG_KIND
     return total
 
@@ -176,14 +175,14 @@ def _whole_names(read: list[Reading]) -> list[Reading]:
 
 
 def _possible(ranked: list[_Ranked]) -> list[Reading]:
-    """The readings that may be meant, best first; the first names a commune."""
+    """The readings that may be meant, best first; all of ``ranked`` name a commune."""
     best = ranked[0]
     if len(ranked) == 1:
         return [best.reading]
     return [
         each.reading
         for each in ranked
-        if not each.lacks_commune and each.slips == best.slips and each.against < best.against + _CLOSE
+        if each.slips == best.slips and each.against < best.against + _CLOSE
         if not _outdone(each.reading, best.reading)
     ]
 
