@@ -134,7 +134,11 @@ def build(package_folder: Path, facts_file: Path) -> dict[str, str]:
         "communes_until_2025.tsv": _table(UNIT_HEADER, (row.line() for row in old_communes)),
         "successions.tsv": _table("old\tnew\tdefault", (f"{a}\t{b}\t{int(d)}" for (a, b), d in edges.items())),
         "province_successions.tsv": _table(
-            "old\tnew", (f"{old}\t{new}" for old, new in _province_successions(package).items())
+            "old\tnew",
+            (
+                *(f"{old}\t{new}" for old, new in _province_successions(package).items()),
+                *(f"{code}\t{since}" for code, *_, since in facts["ended_provinces"]),
+            ),
         ),
         "earlier_names.tsv": _table("level\tcode\tkeys", _earlier_names(package)),
         "commune_places.tsv": _table("code\tarea_km2\tlat\tlon", _places(package)),
@@ -157,6 +161,8 @@ def _provinces(package: Package, facts: dict[str, Any]) -> Iterable[Row]:
             yield replace(old, kind=before_kind, name=before_name, valid_to=last, end_basis=basis)
             old = replace(old, valid_from=day, basis=basis, continues=True)
         yield old
+    for code, kind, name, last_day, basis, _ in facts["ended_provinces"]:
+        yield Row(code, kind, name, "", None, date.fromisoformat(last_day), "124", basis)
     for code, full in {row["provinceCode"]: row["province"] for row in package.new}.items():
         kind, name = _kind_and_name(full, PROVINCE_KINDS)
         yield Row(code, kind, name, "", REFORM, None, "202", "")

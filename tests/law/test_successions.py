@@ -100,3 +100,20 @@ def test_an_unknown_code_is_refused(code: str) -> None:
 def test_an_ended_code_has_no_predecessors_under_the_new_lists() -> None:
     with pytest.raises(UnitUnknown):
         predecessors("00001")
+
+
+def test_r09_ha_tay_ended_in_2008_and_went_whole_into_ha_noi() -> None:
+    day_before, day_after = date(2008, 7, 31), date(2008, 8, 1)
+    assert len(units_on("province", day_before)) == 64
+    assert len(units_on("province", day_after)) == 63
+    for day, name in ((day_after, "Hà Nội"), (BEFORE, "Hà Nội"), (NOW, "Hà Nội")):
+        (only,) = successors("28", day, was_on=day_before)
+        assert (only.unit.name, only.unit.code, only.legal_basis) == (name, "01", "15/2008/QH12")
+        assert only.unit.stood_on(day)
+    assert [one.unit.code for one in successors("28", day_before, was_on=day_before)] == ["28"]
+    assert [one.unit.code for one in predecessors("01")] == ["01"], "Hà Tây was no unit on 30 June 2025"
+
+
+def test_r09_a_whole_unit_weighs_one_and_the_shares_of_a_divided_one_are_not_known() -> None:
+    assert [one.weight for one in successors("00001", AFTER)] == [1.0]
+    assert {one.weight for one in successors("09013", AFTER)} == {None}

@@ -20,7 +20,7 @@ def test_one_address_is_answered_with_code_name_and_reason():
     done = RUN.invoke(app, ["12 Lê Lợi, P. Bến Nghé, Q.1, TP.HCM"])
 
     assert done.exit_code == 0
-    assert done.stdout.startswith("26740  Phường Sài Gòn\n")
+    assert done.stdout.startswith("26740  Phường Sài Gòn, Thành phố Hồ Chí Minh\n")
     assert "Phường Bến Nghé, Quận 1" in done.stdout
 
 
@@ -28,7 +28,14 @@ def test_what_can_not_be_said_names_the_choices_and_ends_with_1():
     done = RUN.invoke(app, ["Ba To, Ba To, Quang Ngai"])
 
     assert done.exit_code == 1
-    assert {"? 21484  Xã Ba Tơ", "? 21523  Xã Ba Tô"} <= set(done.stdout.splitlines())
+    assert {"? 21484  Xã Ba Tơ, Tỉnh Quảng Ngãi", "? 21523  Xã Ba Tô, Tỉnh Quảng Ngãi"} <= set(done.stdout.splitlines())
+
+
+def test_communes_of_one_name_are_told_apart_by_their_province_as_it_is_called_last():
+    lines = RUN.invoke(app, ["xã Tân Lập"]).stdout.splitlines()
+
+    assert len({line[9:] for line in lines if line.startswith("? ")}) == len(lines) - 1
+    assert "? 07594  Xã Đèo Gia, Thành phố Bắc Ninh" in lines
 
 
 def test_a_table_keeps_its_columns_and_gains_the_answers(tmp_path):

@@ -40,6 +40,17 @@ def test_a_merged_province_adds_amounts_and_weighs_rates():
     assert (row["sources"], row["assumed"]) == ("15 10", "0")
 
 
+def test_figures_of_before_2008_are_carried_over_both_mergers():
+    rows = [{"ma": "01", "n": "3"}, {"ma": "28", "n": "2.5"}]
+
+    for after in (date(2009, 1, 1), REFORM):
+        made = rekey(rows, Figures("ma", ("n",)), date(2007, 12, 31), after, "whole")
+        assert [(row["ma"], row["n"], row["sources"]) for row in made.rows] == [("01", "5.5", "01 28")]
+        assert made.lost == ()
+    back = rekey(rows[:1], Figures("ma", ("n",)), date(2009, 1, 1), date(2007, 12, 31), "whole")
+    assert (back.rows, [each.code for each in back.lost]) == ((), ["01"]), "which part was Hà Tây is not known"
+
+
 def test_years_stay_apart():
     rows = [{"ma": code, "nam": year, "n": "1"} for code in ("15", "10") for year in ("2023", "2024")]
 

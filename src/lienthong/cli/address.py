@@ -15,7 +15,7 @@ from lienthong.errors import Problem
 from lienthong.i18n import T, translate
 from lienthong.law.units import check_day
 from lienthong.linkage.address import Resolution, resolve
-from lienthong.linkage.explain import COLUMNS, as_json, explanation, fields_of
+from lienthong.linkage.explain import COLUMNS, as_json, explanation, fields_of, placed_name
 
 app = typer.Typer(add_completion=False)
 
@@ -72,9 +72,9 @@ def _day(text: str | None) -> date | None:
 
 def _show(found: Resolution) -> None:
     if found.unit is not None:
-        print(f"{found.unit.code}  {found.unit.full_name}")
+        print(f"{found.unit.code}  {placed_name(found.unit)}")
     for unit in found.alternatives:
-        print(f"? {unit.code}  {unit.full_name}")
+        print(f"? {unit.code}  {placed_name(unit)}")
     print(f"  {explanation(found, language())}")
 
 
@@ -102,13 +102,22 @@ def _convert(source: Path, column: str, target: Path, day: date, written: date |
 
 def _answered(source: Path, column: str, target: Path, day: date, written: date | None) -> dict[str, int]:
     """Write ``target``; status -> number of rows."""
-    from rich.progress import track  # heavy, only a batch shows progress
+    from rich.console import Console  # heavy, only a batch shows progress
+    from rich.progress import open as open_shown  # heavy, as above
 
     counts: dict[str, int] = {}
     spoken = language()
     csv.field_size_limit(_LONGEST_FIELD)
     with (
-        source.open(encoding="utf-8-sig", newline="") as read,
+        open_shown(
+            source,
+            "rt",
+            encoding="utf-8-sig",
+            newline="",
+            description=translate(T("Addresses"), spoken),
+            transient=True,
+            console=Console(stderr=True),
+        ) as read,
         target.open("w", encoding="utf-8-sig", newline="") as to,
     ):
         rows = csv.DictReader(read)
@@ -117,7 +126,7 @@ def _answered(source: Path, column: str, target: Path, day: date, written: date 
             raise _no_column(column, names)
         answers = csv.DictWriter(to, [name for name in names if name not in COLUMNS] + list(COLUMNS), restval="")
         answers.writeheader()
-        for row in track(rows, description=translate(T("Addresses"), spoken), transient=True):
+        for row in rows:
             found = resolve(row[column] or "", day, written)
             counts[found.status] = counts.get(found.status, 0) + 1
             kept = {name: row[name] for name in names if name not in COLUMNS}
@@ -129,7 +138,8 @@ def _answered_parquet(source: Path, column: str, target: Path, day: date, writte
     """Write ``target`` as Parquet, a batch of rows at a time; status -> number of rows."""
     import pyarrow as pa  # heavy, only a Parquet file needs it
     from pyarrow import parquet  # heavy, as above
-    from rich.progress import Progress  # heavy, only a batch shows progress
+    from rich.console import Console  # heavy, only a batch shows progress
+    from rich.progress import Progress  # heavy, as above
 
     counts: dict[str, int] = {}
     spoken = language()
@@ -137,7 +147,7 @@ def _answered_parquet(source: Path, column: str, target: Path, day: date, writte
         file = parquet.ParquetFile(source)
     except pa.ArrowInvalid as broken:
         raise TableUnreadable(T("The file {file}: {why}"), file=source, why=broken) from None
-    with file, Progress(transient=True) as progress:
+    with file, Progress(transient=True, console=Console(stderr=True)) as progress:
         kept = [field for field in file.schema_arrow if field.name not in COLUMNS]
         if column not in file.schema_arrow.names:
             raise _no_column(column, file.schema_arrow.names)

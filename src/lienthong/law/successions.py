@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 
 from lienthong.i18n import T
@@ -28,6 +28,14 @@ class Successor:
     default: bool
     whole: bool
     legal_basis: str
+
+    @property
+    def weight(self) -> float | None:
+        """The share of the earlier unit that went into this one: 1 where all did, None where nobody publishes it.
+
+        For figures of divided units an assumption is chosen and said: ``linkage.rekey.Method``.
+        """
+        return 1.0 if self.whole else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ def successors(old_code: str, day: date, was_on: date = LAST_OLD_DAY) -> tuple[S
     if old.stood_on(day) or (old.valid_from is not None and old.valid_from >= REFORM):
         now = unit_on(old_code, old.level, day)
         return () if now is None else (Successor(now, default=True, whole=True, legal_basis=now.legal_basis),)
+    if old.level == "province" and old.valid_to is not None and old.valid_to < LAST_OLD_DAY:
+        return _since_ended(old, day)
     if day < REFORM:
         return ()
     targets = _targets(old)
@@ -60,6 +70,22 @@ def successors(old_code: str, day: date, was_on: date = LAST_OLD_DAY) -> tuple[S
             basis = next(reading.legal_basis for reading in readings(code, unit.level) if reading.stood_on(REFORM))
             found.append(Successor(unit, default or alone, whole=alone, legal_basis=basis))
     return tuple(sorted(found, key=lambda successor: (not successor.default, successor.unit.code)))
+
+
+def _since_ended(old: Unit, day: date) -> tuple[Successor, ...]:
+    """The province that on ``day`` holds one that ended before the reform (Hà Tây in 2008): it went whole into it."""
+    code = _province_targets()[old.code]
+    first = unit_on(code, "province", (old.valid_to or LAST_OLD_DAY) + timedelta(days=1))
+    if first is None or not old.end_basis:
+        return ()
+    now = (first,) if first.stood_on(day) else (each.unit for each in successors(code, day))
+    return tuple(Successor(unit, default=True, whole=True, legal_basis=old.end_basis) for unit in now)
+
+
+def absorbed(code: str, day: date) -> tuple[Unit, ...]:
+    """The provinces that stood on ``day``, ended before the reform and went whole into the one bearing ``code``."""
+    ended = (unit_on(old, "province", day) for old, new in _province_targets().items() if new == code != old)
+    return tuple(unit for unit in ended if unit is not None and (unit.valid_to or LAST_OLD_DAY) < LAST_OLD_DAY)
 
 
 def predecessors(new_code: str) -> tuple[Predecessor, ...]:
@@ -122,7 +148,9 @@ def _province_targets() -> dict[str, str]:
 
 @cache
 def _province_sources() -> dict[str, list[str]]:
-    return _turned((new, old) for old, new in _province_targets().items())
+    """New code -> the provinces of the last old day it was made of; those that had ended before are left out."""
+    standing = ((new, old) for old, new in _province_targets().items() if unit_on(old, "province", LAST_OLD_DAY))
+    return _turned(standing)
 
 
 def _turned(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

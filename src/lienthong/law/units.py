@@ -106,6 +106,7 @@ class Unit:
             "valid_from": self.valid_from.isoformat() if self.valid_from else "",
             "valid_to": self.valid_to.isoformat() if self.valid_to else "",
             "legal_basis": self.legal_basis,
+            "recorded_at": self.recorded_at.isoformat() if self.recorded_at else "",
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lienthong.i18n import Language, T, translate
-from lienthong.law.units import Unit
+from lienthong.law.units import Unit, province_of, readings, unit_on
 from lienthong.linkage.address import Resolution, Status, Step
 
 COLUMNS: Final = ("unit_code", "unit_name", "status", "score", "alternatives", "explanation")
@@ -26,16 +26,27 @@ _HOW: Final[Mapping[str, str]] = {
 
 
 def fields_of(resolution: Resolution, language: Language) -> dict[str, str]:
-    """The columns of batch output, all text; ``alternatives`` as ``code name; code name``, likeliest first."""
+    """The columns of batch output, all text; ``alternatives`` as ``code name, province; code ...``, likeliest first."""
     unit = resolution.unit
     return {
         "unit_code": unit.code if unit else "",
         "unit_name": unit.full_name if unit else "",
         "status": resolution.status,
         "score": f"{resolution.score:.2f}",
-        "alternatives": "; ".join(f"{each.code} {each.full_name}" for each in resolution.alternatives),
+        "alternatives": "; ".join(f"{each.code} {placed_name(each)}" for each in resolution.alternatives),
         "explanation": explanation(resolution, language),
     }
+
+
+def placed_name(unit: Unit) -> str:
+    """The unit's full name and its province's, which tells communes of one name apart: ``Xã Tân Lập, Tỉnh Lào Cai``.
+
+    The province is called as at the end of the unit's time, or as it is called last.
+    """
+    code = province_of(unit)
+    last = readings(code, "province")[-1]
+    province = last if unit.valid_to is None else unit_on(code, "province", unit.valid_to)
+    return unit.full_name if province is None or unit.level == "province" else f"{unit.full_name}, {province.full_name}"
 
 
 def explanation(resolution: Resolution, language: Language) -> str:

@@ -30,6 +30,9 @@ PROVINCE_SHORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What people write for a province; codes are those of the 63 provinces and of their successors of the same code."""
 
+ENDED_PROVINCES: Final[Mapping[str, tuple[str, ...]]] = {"01": ("hatay",)}
+"""Provinces that went whole into another before 2025 and that addresses still name: Hà Tây until 31 Jul 2008."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -156,6 +159,8 @@ def _provinces() -> Iterable[tuple[str, Place]]:
             for key in PROVINCE_SHORT_NAMES.get(unit.code, ()):
                 if key != name_key(unit.name):
                     yield key, own
+            for key in ENDED_PROVINCES.get(unit.code, ()) if old else ():
+                yield key, _known_as(own)
 
 
 def _of(reading: Unit, old: bool) -> bool:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from lienthong.errors import Problem
 from lienthong.i18n import T
-from lienthong.law.successions import predecessors, successors
+from lienthong.law.successions import absorbed, predecessors, successors
 from lienthong.law.units import REFORM, Unit, UnitUnknown, level_of, unit_on
 
 Method = Literal["whole", "usual", "equal"]
@@ -145,12 +145,14 @@ def _parts(code: str, before: date, after: date, method: Method) -> tuple[tuple[
 
 def _targets(code: str, before: date, after: date) -> list[Unit]:
     """Units of ``after`` that hold what the unit held on ``before``, the usual one first."""
-    if before < REFORM <= after or before >= REFORM:
-        if after >= REFORM:
-            return [each.unit for each in successors(code, after, was_on=before)]
-        return [each.unit for each in predecessors(code)]
-    unit = unit_on(code, level_of(code), after)
-    return [] if unit is None else [unit]
+    if before <= after or after >= REFORM:
+        return [each.unit for each in successors(code, after, was_on=before)]
+    if before >= REFORM:
+        earlier = [each.unit for each in predecessors(code)]
+    else:
+        unit = unit_on(code, level_of(code), after)
+        earlier = [] if unit is None else [unit]
+    return earlier + [gone for each in earlier if each.level == "province" for gone in absorbed(each.code, after)]
 
 
 def _row(

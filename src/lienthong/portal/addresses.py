@@ -22,7 +22,7 @@ from lienthong.errors import Problem, Side
 from lienthong.i18n import Language, T, translate
 from lienthong.law.units import UnitUnknown, check_day
 from lienthong.linkage.address import Resolution, Status, resolve
-from lienthong.linkage.explain import as_json, explanation
+from lienthong.linkage.explain import as_json, explanation, placed_name
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.sheet import Mark, Row, Sheet, as_csv, as_workbook, columns_of
 from lienthong.portal.shell import Pages, Section, Shell, both
@@ -184,7 +184,7 @@ async def _sheet(lines: Sequence[str], day: date, written: date | None, language
 
 def _row(line: str, found: Resolution, language: Language) -> Row:
     unit = found.unit
-    others = "; ".join(f"{each.code} {each.full_name}" for each in found.alternatives)
+    others = "; ".join(f"{each.code} {placed_name(each)}" for each in found.alternatives)
     return Row(
         (
             line[:LONGEST], unit.code if unit else None, unit.full_name if unit else None, MARKS[found.status],
