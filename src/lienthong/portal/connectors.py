@@ -30,11 +30,12 @@ from lienthong.portal.deeds import Deed, Facts, about
 from lienthong.portal.findings import Finding
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.models import Name
-from lienthong.portal.shell import Pages, Section, Shell, both, prefix_of
+from lienthong.portal.noderooms import CONNECTORS, rooms_for
+from lienthong.portal.shell import Pages, Shell, both, prefix_of
 from lienthong.web import answer_language, page_language
 
-PATH: Final = "/work/connectors"
-TITLE: Final = T("Connectors to sources")
+PATH: Final = CONNECTORS.path
+TITLE: Final = CONNECTORS.title
 Kind = Literal["postgres", "file", "http"]
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {"postgres": T("PostgreSQL database"), "file": T("File"), "http": T("Service by HTTP")}
@@ -147,10 +148,11 @@ def connector_pages(desk: ConnectorDesk) -> Callable[[Shell], Pages]:
             return shell.page(
                 request, "connectors.html", title=translate(TITLE, page_language(request)), form=form, kinds=KINDS,
                 status=422 if form.wrong else 200, groups=_by_place(found), anchor=anchor,
-                publishes=may(actor, Right.PUBLISH), failing=sum(each.trouble is not None for each in found),
+                publishes=may(actor, Right.PUBLISH), rooms=rooms_for(actor),
+                failing=sum(each.trouble is not None for each in found),
             )  # fmt: skip
 
-        return Pages(both(PATH, page, ("GET", "POST")), (Section(PATH, TITLE, Right.SEE_HEALTH, "work"),))
+        return Pages(both(PATH, page, ("GET", "POST")))
 
     return join
 

@@ -23,11 +23,12 @@ from lienthong.identity.models import Actor, Right
 from lienthong.identity.rights import require
 from lienthong.portal.deeds import Deed, Facts
 from lienthong.portal.forms import Form, read_form
-from lienthong.portal.shell import Pages, Section, Shell, both, prefix_of
+from lienthong.portal.noderooms import CONNECTORS, FINDINGS, KEYS, rooms_for
+from lienthong.portal.shell import Pages, Shell, both, prefix_of
 from lienthong.web import answer_language, page_language
 
-PATH: Final = "/work/findings"
-TITLE: Final = T("What is wrong")
+PATH: Final = FINDINGS.path
+TITLE: Final = FINDINGS.title
 OLD: Final = timedelta(hours=1)
 """A look that is older says little of now."""
 SIDES: Final[Mapping[str, str]] = MappingProxyType(
@@ -41,13 +42,13 @@ SIDES: Final[Mapping[str, str]] = MappingProxyType(
 ROOMS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "agreement": ("/work/agreements", T("Agreements")),
-        "certificate": ("/work/keys", T("Keys and certificates")),
-        "key": ("/work/keys", T("Keys and certificates")),
-        "backend": ("/work/connectors", T("Connectors to sources")),
-        "column": ("/work/connectors", T("Connectors to sources")),
-        "file": ("/work/connectors", T("Connectors to sources")),
-        "source": ("/work/connectors", T("Connectors to sources")),
-        "table": ("/work/connectors", T("Connectors to sources")),
+        "certificate": (KEYS.path, KEYS.title),
+        "key": (KEYS.path, KEYS.title),
+        "backend": (CONNECTORS.path, CONNECTORS.title),
+        "column": (CONNECTORS.path, CONNECTORS.title),
+        "file": (CONNECTORS.path, CONNECTORS.title),
+        "source": (CONNECTORS.path, CONNECTORS.title),
+        "table": (CONNECTORS.path, CONNECTORS.title),
         "service": ("/work/requests", T("Requests for access")),
     }
 )
@@ -139,7 +140,7 @@ def finding_pages(desk: FindingDesk) -> Callable[[Shell], Pages]:
 
     def join(shell: Shell) -> Pages:
         async def page(request: Request) -> Response:
-            require(actor_of(request), Right.SEE_HEALTH)
+            actor = require(actor_of(request), Right.SEE_HEALTH)
             form, status = Form(), 200
             if request.method == "POST":
                 form = await read_form(request, shell)
@@ -149,9 +150,10 @@ def finding_pages(desk: FindingDesk) -> Callable[[Shell], Pages]:
             return shell.page(
                 request, "findings.html", title=translate(TITLE, page_language(request)), status=status, form=form,
                 looked=await desk.last(), sides=SIDES, now=datetime.now(UTC), again="looked" in request.query_params,
+                rooms=rooms_for(actor),
             )  # fmt: skip
 
-        return Pages(both(PATH, page, ("GET", "POST")), (Section(PATH, TITLE, Right.SEE_HEALTH, "work"),))
+        return Pages(both(PATH, page, ("GET", "POST")), (FINDINGS,))
 
     return join
 

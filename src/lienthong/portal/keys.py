@@ -21,11 +21,12 @@ from lienthong.identity.http import actor_of
 from lienthong.identity.models import Right
 from lienthong.identity.rights import may, require
 from lienthong.portal.asking import PATH as ASK_PATH
-from lienthong.portal.shell import Pages, Section, Shell, both
+from lienthong.portal.noderooms import KEYS, rooms_for
+from lienthong.portal.shell import Pages, Shell, both
 from lienthong.web import page_language
 
-PATH: Final = "/work/keys"
-TITLE: Final = T("Keys and certificates")
+PATH: Final = KEYS.path
+TITLE: Final = KEYS.title
 AHEAD: Final = timedelta(days=30)
 """So long before its end the next one is to be asked for."""
 KeyKind = Literal["signing", "certificate", "log", "witness"]
@@ -116,9 +117,10 @@ def key_pages(read: ReadKeys) -> Callable[[Shell], Pages]:
             return shell.page(
                 request, "keys.html", title=translate(TITLE, page_language(request)), kinds=KINDS, states=STATES,
                 page=await read(str(actor.member)), asks=may(actor, Right.MANAGE_NODE), ask_path=ASK_PATH,
+                rooms=rooms_for(actor),
             )  # fmt: skip
 
-        return Pages(both(PATH, page), (Section(PATH, TITLE, Right.SEE_HEALTH, "work"),))
+        return Pages(both(PATH, page))
 
     return join
 

@@ -24,11 +24,12 @@ from lienthong.identity.rights import may, require
 from lienthong.portal.deeds import Deed, Facts, about
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.models import Name
-from lienthong.portal.shell import Pages, Section, Shell, both, prefix_of
+from lienthong.portal.noderooms import QUOTAS, rooms_for
+from lienthong.portal.shell import Pages, Shell, both, prefix_of
 from lienthong.web import page_language
 
-PATH: Final = "/work/quotas"
-TITLE: Final = T("Quotas")
+PATH: Final = QUOTAS.path
+TITLE: Final = QUOTAS.title
 NEAR: Final = 0.8
 """From this part of the day's quota on somebody is told."""
 LARGEST: Final = 1_000_000_000
@@ -179,10 +180,10 @@ def quota_pages(desk: QuotaDesk) -> Callable[[Shell], Pages]:
             return shell.page(
                 request, "quotas.html", title=translate(TITLE, page_language(request)), page=shown, form=form,
                 status=422 if form.wrong else 200, done=request.query_params.get("done", ""),
-                may_ask=_may_ask(shown.lines) if asks else (),
+                may_ask=_may_ask(shown.lines) if asks else (), rooms=rooms_for(actor),
             )  # fmt: skip
 
-        return Pages(both(PATH, page, ("GET", "POST")), (Section(PATH, TITLE, Right.SEE_AGREEMENTS, "work"),))
+        return Pages(both(PATH, page, ("GET", "POST")), (QUOTAS,))
 
     return join
 
