@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lienthong.law.units import unit_on
+from lienthong.law.units import LAST_OLD_DAY, unit_on
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "src" / "lienthong" / "law" / "data"
@@ -129,7 +129,7 @@ def provinces_of(topology: Topology, facts: dict[str, Any]) -> dict[str, list[Sh
 
     Raises Mismatch unless each feature and island of the typed table is found once and all 63 provinces are there.
     """
-    successor = _successors()
+    successor = successors_of_the_63()
     islands = {(island["at"][0], island["at"][1]): island["province"] for island in facts["islands"]}
     found: dict[str, list[Shape]] = defaultdict(list)
     placed: Counter[Point] = Counter()
@@ -264,9 +264,10 @@ def _middle(ring: Ring) -> Point:
     return (left + east / (3 * twice), bottom + north / (3 * twice)) if twice else ring[0]
 
 
-def _successors() -> dict[str, str]:
-    rows = (DATA / "province_successions.tsv").read_text().splitlines()[1:]
-    return dict(row.split("\t")[:2] for row in rows)
+def successors_of_the_63() -> dict[str, str]:
+    """The 63 provinces of the last old day -> those of today; one that had ended before (Hà Tây) has no shape."""
+    rows = [row.split("\t") for row in (DATA / "province_successions.tsv").read_text().splitlines()[1:]]
+    return {old: new for old, new in rows if unit_on(old, "province", LAST_OLD_DAY)}
 
 
 def _share_inside(provinces: dict[str, list[Ring]]) -> float:

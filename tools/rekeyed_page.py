@@ -88,9 +88,8 @@ def page() -> str:
         "| ![Communes of each of 63 provinces](pictures/rekeyed-before.png)"
         " | ![Carried to 34 provinces](pictures/rekeyed-after.png) |",
         "",
-        "Shapes of the 63 are not packaged (no source with a licence was found), so they are circles where their",
-        "communes lie; the land behind them is today's. Hoàng Sa (thành phố Đà Nẵng) and Trường Sa (tỉnh Khánh Hòa)",
-        "are on every map.",
+        "Only the shapes of the 34 are packaged, so the 63 are circles where their communes lie; the land behind",
+        "them is today's. Hoàng Sa (thành phố Đà Nẵng) and Trường Sa (tỉnh Khánh Hòa) are on every map.",
         "",
         "## After",
         "",

@@ -11,6 +11,7 @@ import pytest
 from lienthong.law.figures import commune_place
 from lienthong.law.shapes import Feature, archipelagos, map_of_provinces
 from lienthong.law.units import unit_on, units_on
+from tools import build_map
 
 TODAY = date(2026, 11, 1)
 ARCHIPELAGOS = {"hoang-sa": ("20333", "48"), "truong-sa": ("22736", "56")}
@@ -95,3 +96,10 @@ def encloses(ring: Sequence[Sequence[float]], point: Sequence[float]) -> bool:
         if (y0 > point[1]) != (y1 > point[1]):
             crossed ^= point[0] < (x1 - x0) * (point[1] - y0) / (y1 - y0) + x0
     return crossed
+
+
+def test_the_tool_that_draws_them_joins_the_63_provinces_into_those_of_the_map():
+    joined = build_map.successors_of_the_63()
+
+    assert len(joined) == 63
+    assert set(joined.values()) == {unit.code for unit in units_on("province", TODAY)}
