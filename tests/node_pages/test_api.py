@@ -62,8 +62,6 @@ NO_DEED = {
     "/witness/add-checkpoint": "the door of other nodes' witnesses",
     "/work/national": "looks one person up for an officer, who is in front of a screen",
     "/delta/shares/{share}/schemas/{schema}/tables/{table}/query": "the door of Delta Sharing's own clients",
-    "/work/publish": "a wizard with files: lienthong publish does it by command",
-    "/work/publish/{draft}": "a wizard with files: lienthong publish does it by command",
 }
 """Route that takes a form -> why no deed does the same."""
 ALIKE = "|".join(
@@ -73,9 +71,10 @@ ALIKE = "|".join(
         "/v1/open/.*/(files|query)$",
         "/v1/cases/(answer|pause|resume|extend)$",
         "/v1/(agreements/end|approvals/refuse|persons/(link|close|take-role))$",
+        "/v1/findings/look$",
     )
 )
-"""Tables like /v1/members and /v1/legal; deeds that take what another takes."""
+"""Tables like /v1/members and /v1/legal; deeds that take what another takes; one that needs a configuration file."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
@@ -34,6 +34,7 @@ from lienthong.node.desk import NOTICE, Desk
 from lienthong.node.findingdesk import COMMAND, DoctorSilent, NodeFindingDesk
 from lienthong.node.quotadesk import NodeQuotaDesk
 from lienthong.portal.connectors import ConnectorUnknown
+from lienthong.portal.forms import FORM_HEADER
 from lienthong.portal.keys import AHEAD
 from lienthong.portal.quotas import OtherQuota, QuotaNotAsked
 from lienthong.portal.words import VIETNAM
@@ -121,6 +122,8 @@ async def office(pg_server: PostgresServer, tmp_path_factory: pytest.TempPathFac
     with databases(pg_server, len(NODES)) as dsns, pytest.MonkeyPatch.context() as patch:
         async with open_country(dsns, folder) as country:
             site = country.police
+            sockets = tuple(parse_qs(urlsplit(dsns[2].owner).query).get("host", ()))
+            site.node.local = replace(site.local, settings=replace(site.local.settings, outward_allowed=sockets))
             name = site.local.dsns.app.split("?")[0].rsplit("/", 1)[1]
             patch.setenv(CONFIG_VARIABLE, str(written(site, pg_server.dsn(name), folder)))
             async with site.local.pool.connection() as db:
@@ -410,3 +413,48 @@ async def test_what_is_no_limited_agreement_of_ones_own_is_not_asked_for(office:
         )
 
     assert refused.value.kind == "quota-not-asked"
+
+
+async def deed(office: Office, who: str, what: str, /, **wish: Any) -> tuple[int, dict[str, Any]]:
+    """A deed by the session of ``who``, as a program in their browser does it."""
+    token = (await office.told(who, "/v1/session"))["form_token"]
+    headers = {FORM_HEADER: token, "Accept-Language": "en"}
+    async with office.browsers[who].post(f"{office.portal.url}/v1/{what}", json=wish, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_what_the_wizard_publishes_a_program_publishes_in_one_call(office: Office):
+    database = urlsplit(office.site.local.dsns.owner)
+    told = {
+        "kind": "postgresql", "place": f"{database.path}?{database.query}", "account": database.username,
+        "password": database.password or "", "table": "public.person", "title": "Công dân", "name": "cong-dan",
+        "system": f"{POLICE}/dancu", "sharing": "shared",
+    }  # fmt: skip
+
+    status, unsure = await deed(office, "du-lieu", "services/publish", **told)
+    assert (status, set(unsure["fields"])) == (422, {"person"})  # columns look personal and nobody said a word
+    status, elsewhere = await deed(
+        office, "du-lieu", "services/publish", **told | {"person": "personal_number", "place": "127.0.0.1:5432/x"}
+    )
+    assert (status, set(elsewhere["fields"])) == (422, {"", "place"})
+    assert "outward_allowed" in elsewhere["fields"]["place"]
+    status, published = await deed(office, "du-lieu", "services/publish", **told | {"person": "personal_number"})
+    assert (status, published["service"], published["version"]) == (200, f"{POLICE}/dancu/cong-dan", 1)
+    assert "full_name" in published["fields"]
+    status, twice = await deed(office, "du-lieu", "services/publish", **told | {"person": "personal_number"})
+    assert (status, set(twice["fields"])) == (422, {"name"})  # it stands there already
+    assert (await deed(office, "tich-hop", "services/publish", **told))[0] == 403
+    assert f"{POLICE}/dancu/cong-dan" in await office.read("du-lieu", "/work/services")
+
+
+async def test_the_buttons_about_the_node_are_deeds_too(office: Office):
+    assert (await deed(office, "tich-hop", "findings/look"))[0] == 403
+    status, looked = await deed(office, "van-hanh", "findings/look")
+    assert status == 200
+    assert looked["findings"] >= looked["grave"] >= 1
+    status, tried = await deed(office, "du-lieu", "connectors/try", service=str(CITIZEN))
+    assert (status, tried["fault"]) == (200, None)
+    status, missing = await deed(office, "du-lieu", "connectors/try", service="none")
+    assert (status, missing["type"]) == (404, "urn:lienthong:problem:connector-unknown")
+    status, refused = await deed(office, "tich-hop", "quotas/ask", agreement="none", quota=5, note="Thử")
+    assert (status, refused["type"]) == (422, "urn:lienthong:problem:quota-not-asked")

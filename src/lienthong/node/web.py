@@ -54,6 +54,7 @@ from lienthong.portal.members import member_pages
 from lienthong.portal.mine import mine_pages
 from lienthong.portal.nodes import node_pages
 from lienthong.portal.pictures import picture_pages
+from lienthong.portal.publishdeed import publishing_deeds
 from lienthong.portal.publishing import publishing_pages
 from lienthong.portal.reconciliation import reconciliation_pages
 from lienthong.portal.services import service_pages
@@ -109,6 +110,10 @@ class PublicWeb:
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         work = work_rooms(local, self._pages)
+        publishing = NodePublishDesk(
+            local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources,
+            inside_of(local.settings.outward_allowed),
+        )  # fmt: skip
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory, rooms.listed_on),
@@ -132,10 +137,7 @@ class PublicWeb:
             mine_pages(local.pool, self._own_uses),
             identity_pages(self._entrance),
             *work.modules,
-            publishing_pages(
-                NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources,
-                                inside_of(local.settings.outward_allowed))
-            ),
+            publishing_pages(publishing),
         )  # fmt: skip
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self.app = Starlette(
@@ -148,7 +150,14 @@ class PublicWeb:
                 *reconciliation_routes(local.pool, local.settings.node, national=local.settings.national),
                 *identity_routes(self._entrance),
                 *work.reads,
-                *deed_routes(local, shell, work.agreements, self._entrance, lambda: self.app.routes, work.deeds),
+                *deed_routes(
+                    local,
+                    shell,
+                    work.agreements,
+                    self._entrance,
+                    lambda: self.app.routes,
+                    (*work.deeds, *publishing_deeds(publishing)),
+                ),
                 *create_portal(self._pages, shell, modules, figures=rooms.figures),
             ]
         )

@@ -145,7 +145,7 @@ class Wizard:
         if form.good and deed == "back":
             self._drafts.keep(replace(draft, request=None, typed=draft.request))
             return RedirectResponse(_address(request, draft), 303)
-        wanted = await self._described(form, draft, str(actor.member))
+        wanted = await described(form, draft, str(actor.member), self._desk)
         if wanted is None:
             return self._describing(request, draft, form, actor)
         self._drafts.keep(replace(draft, request=wanted))
@@ -211,48 +211,50 @@ class Wizard:
             sharing_word=dict(SHARINGS)[service.sharing],
         )  # fmt: skip
 
-    async def _described(self, form: Form, draft: Draft, member: str) -> PublishRequest | None:
-        title = form.text("title", most=250)
-        system = form.choice("system", [str(system) for system in self._desk.systems(member)])
-        name = form.text("name", most=63, shape=_NAME)
-        sharing = form.choice("sharing", [each for each, _ in SHARINGS])
-        person = form.choice("person", ["-", *(field.name for field in draft.found.fields)])
-        _check_persons(form, draft.found, sharing, person)
-        if not form.good:
-            return None
-        identifier = read_service_id(f"{system}/{name}")
-        standing = await self._desk.version_of(identifier)
-        if standing and not form.ticked("replace"):
-            form.fault(
-                "name", T("There is a service of this name already. Choose another one, or tick that it is replaced.")
-            )
-            return None
-        by_http = draft.sample is not None
-        wanted = PublishRequest(
-            service=identifier,
-            source=draft.source,
-            title_vi=title,
-            sharing=cast("Sharing", sharing),
-            personal=person != "-",
-            subjects=_subjects(person, by_http=by_http),
-            dataset=DatasetId("{}/ds/{}".format(*identifier.rsplit("/", 1))),
-            endpoints=draft.sample.endpoints if draft.sample else (),
-            http_fields=draft.found.fields if by_http else (),
-            guarded=by_http,
-            instead_of=standing,
-        )
-        try:
-            describe(wanted, draft.found)
-        except Problem as problem:
-            form.fault("", problem.message, **problem.facts)
-            return None
-        return wanted
-
     def _page(self, request: Request, template: str, step: int, *, status: int = 200, **facts: object) -> Response:
         language = page_language(request)
         words = [translate(word, language) for word in STEPS]
         title = translate(TITLE, language)
         return self._shell.page(request, template, title=title, status=status, step=step, steps=words, **facts)
+
+
+async def described(form: Form, draft: Draft, member: str, desk: PublishDesk) -> PublishRequest | None:
+    """What step two describes; None when something is wrong, which the form says then."""
+    title = form.text("title", most=250)
+    system = form.choice("system", [str(system) for system in desk.systems(member)])
+    name = form.text("name", most=63, shape=_NAME)
+    sharing = form.choice("sharing", [each for each, _ in SHARINGS])
+    person = form.choice("person", ["-", *(field.name for field in draft.found.fields)])
+    _check_persons(form, draft.found, sharing, person)
+    if not form.good:
+        return None
+    identifier = read_service_id(f"{system}/{name}")
+    standing = await desk.version_of(identifier)
+    if standing and not form.ticked("replace"):
+        form.fault(
+            "name", T("There is a service of this name already. Choose another one, or tick that it is replaced.")
+        )
+        return None
+    by_http = draft.sample is not None
+    wanted = PublishRequest(
+        service=identifier,
+        source=draft.source,
+        title_vi=title,
+        sharing=cast("Sharing", sharing),
+        personal=person != "-",
+        subjects=_subjects(person, by_http=by_http),
+        dataset=DatasetId("{}/ds/{}".format(*identifier.rsplit("/", 1))),
+        endpoints=draft.sample.endpoints if draft.sample else (),
+        http_fields=draft.found.fields if by_http else (),
+        guarded=by_http,
+        instead_of=standing,
+    )
+    try:
+        describe(wanted, draft.found)
+    except Problem as problem:
+        form.fault("", problem.message, **problem.facts)
+        return None
+    return wanted
 
 
 def _check_persons(form: Form, found: Found, sharing: str, person: str) -> None:
