@@ -110,10 +110,9 @@ class PublicWeb:
         inbox = Inbox(offers_of(local, self._pages, self._entrance))
         shell = Shell(look_of(local.settings), secret=local.keyring.secret("forms"), may=has_right)
         work = work_rooms(local, self._pages)
-        publishing = NodePublishDesk(
-            local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources,
-            inside_of(local.settings.outward_allowed),
-        )  # fmt: skip
+        rule = inside_of(local.settings.outward_allowed)
+        publishing = NodePublishDesk(local.pool, local.settings.data, local.directory.snapshot, sandbox, self._sources,
+                                     rule)  # fmt: skip
         # The pages beside front page, agreements and records, in the order of the navigation: one line each.
         modules = (
             member_pages(rooms.directory, rooms.listed_on),
