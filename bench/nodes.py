@@ -250,12 +250,12 @@ def bench_idle(country: Demo, seconds: float = 20.0) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process has used; 0 for one that has ended."""
+    """Seconds of CPU that a process and those of its children that have ended used; 0 for one that has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int) -> tuple[float, float]:

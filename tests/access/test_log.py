@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 
 from lienthong.access import queries
 from lienthong.access.log import LogFiles
 from lienthong.access.models import Record, record_hash, write_record
 from lienthong.access.receipt import NoSuchRecord, ReceiptMaker
 from lienthong.access.seen import MaybeReplayed, Replayed, SeenMessages
-from lienthong.access.sequence import LogShortened, Sequencer
+from lienthong.access.sequence import LogShortened, Sequencer, SequencerReplaced
 from lienthong.access.write import COLUMNS, RecordWriter
 from lienthong.storage.copy import GroupCommit
 from lienthong.storage.provision import DatabaseDsns
@@ -198,3 +200,40 @@ def test_a_record_keeps_the_key_order_of_format_1_and_stays_small():
         "response_signature_digest", "body_digest", "bytes", "rows", "subjects", "peer_record",
     ]  # fmt: skip
     assert len(leaf) < 1024
+
+
+async def test_the_look_that_finds_nothing_to_do_sees_all_that_a_step_would_do(log: Log):
+    async with await AsyncConnection.connect(log.dsns.app) as db:
+        sequencer = replace(log.sequencer, epoch=await queries.raise_epoch(db))
+        await db.commit()
+        assert await sequencer.rests(db)
+        assert db.info.transaction_status == TransactionStatus.IDLE
+
+        await log.writer.append(a_record(1))
+        assert not await sequencer.rests(db)
+        assert await sequencer.step(db) == 1
+        assert await sequencer.rests(db)
+
+        later = replace(sequencer, clock=lambda: datetime(2999, 1, 1, tzinfo=UTC))
+        assert not await later.rests(db), "the half-year has ended"
+
+        await queries.set_recovery(db, "shortened", "{}")
+        await db.commit()
+        assert not await sequencer.rests(db), "recovery"
+        await queries.clear_recovery(db)
+        await queries.raise_epoch(db)
+        await db.commit()
+        assert not await sequencer.rests(db), "another sequencer took over"
+        with pytest.raises(SequencerReplaced):
+            await sequencer.step(db)
+
+
+async def test_a_look_does_not_see_a_record_whose_transaction_or_an_older_one_still_runs(log: Log):
+    async with await AsyncConnection.connect(log.dsns.app) as db, await AsyncConnection.connect(log.dsns.app) as older:
+        await older.execute("SELECT pg_current_xact_id()")
+        await log.writer.append(a_record(1))
+        assert await log.sequencer.rests(db)
+        await older.rollback()
+        async with asyncio.timeout(60):
+            while await log.sequencer.rests(db):  # noqa: ASYNC110 - a transaction that ends tells nobody
+                await asyncio.sleep(0.02)

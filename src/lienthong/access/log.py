@@ -5,13 +5,14 @@ The database is the way in; for readers the files are the truth (C2SP tlog-tiles
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lienthong.access.shards import shard_name, shard_origin
 from lienthong.i18n import T
-from lienthong.storage.objects import ObjectStore
+from lienthong.storage.objects import ObjectStore, changed_at
 from lienthong.trust import merkle
 from lienthong.trust.note import Checkpoint, NoteRefused, VerifierKey, open_checkpoint
 from lienthong.trust.proof import write_proof
@@ -39,6 +40,7 @@ class LogFiles:
         self.store = ObjectStore(folder)
         self._folder = folder
         self._kept = kept
+        self._signed = os.fspath(kept.path(SIGNED_FILE)) if kept else ""
         self.origin = origin
         self.public_key = public_key
         self.verifier_key = str(VerifierKey(origin, public_key))
@@ -71,6 +73,10 @@ class LogFiles:
     def last_signed(self) -> bytes | None:
         """The checkpoint signed last, as kept."""
         return self._kept.get(SIGNED_FILE) if self._kept is not None else None
+
+    def signed_at(self) -> int:
+        """When a checkpoint was last signed, in nanoseconds of the file system's clock; 0 before the first."""
+        return changed_at(self._signed) if self._signed else 0
 
     def opened(self, note: bytes) -> Checkpoint:
         """The checkpoint in a note of this very log, of whichever shard; raises NoteRefused."""

@@ -116,6 +116,22 @@ async def head(db: AsyncConnection) -> Head:
     return found
 
 
+async def rest(db: AsyncConnection) -> tuple[int, str | None, str, bool]:
+    """The sequencer's number, why nothing may be signed, the open shard's half-year, whether any record waits."""
+    cursor = await db.execute(
+        """
+        SELECT s.epoch, (SELECT cause FROM log_recovery), (SELECT half FROM log_shard ORDER BY begin DESC LIMIT 1),
+               EXISTS (SELECT FROM record r
+                        WHERE (r.tx, r.seq) > (s.tx, s.seq) AND r.tx < pg_snapshot_xmin(pg_current_snapshot()))
+          FROM sequenced s
+        """
+    )
+    found = await cursor.fetchone()
+    if found is None:
+        raise LookupError("the table sequenced lost its one row")
+    return found[0], found[1], found[2], found[3]
+
+
 async def waiting_records(db: AsyncConnection, after: Head, limit: int) -> list[Waiting]:
     """Records after ``after`` whose transaction, and every older one, has ended; in log order."""
     async with db.cursor(row_factory=class_row(Waiting)) as cursor:

@@ -65,6 +65,20 @@ class Sequencer:
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     """Tells when a half-year ends."""
 
+    async def rests(self, db: AsyncConnection) -> bool:
+        """Whether ``step`` would do nothing, by one question that takes no lock and writes nothing.
+
+        The connection must be outside a transaction, and is so afterwards.
+        """
+        await db.set_autocommit(True)
+        try:
+            found = await queries.rest(db)
+        finally:
+            await db.set_autocommit(False)
+        epoch, recovery, half, waiting = found
+        replaced = self.epoch is not None and epoch != self.epoch
+        return not (replaced or recovery or waiting or half_year(self.clock()) > half)
+
     async def step(self, db: AsyncConnection, limit: int = BATCH) -> int:
         """Place the records that wait, at most ``limit``; returns how many.
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import os
 import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from lienthong.config import Settings
 from lienthong.directory.document import Snapshot
 from lienthong.exchange.peer import OwnCertificate
 from lienthong.storage.keyring import Keyring
+from lienthong.storage.objects import changed_at
 
 CERTIFICATE_DAYS: Final = 365
 AHEAD_S: Final = 120.0
@@ -43,14 +46,16 @@ class CertificateChoice:
 
     def own(self, snapshot: Snapshot | None, *, now_s: float | None = None) -> OwnCertificate:
         """The one to show: the newest that the directory has listed long enough, else the oldest it lists."""
-        certificate(self.settings, self.keyring)
+        if not (files := held(_folder(self.settings))):
+            certificate(self.settings, self.keyring)
+            files = held(_folder(self.settings))
         now_s = time.monotonic() if now_s is None else now_s
         node = snapshot.node(self.settings.node) if snapshot else None
-        listed = [path for path in held(_folder(self.settings)) if node and fingerprint_of(path) in node.tls_sha256]
+        listed = [path for path in files if node and fingerprint_of(path) in node.tls_sha256]
         for path in listed:
             self._listed_since.setdefault(path.name, now_s)
         settled = [path for path in listed if now_s - self._listed_since[path.name] >= self.ahead_s]
-        first = listed[:1] or held(_folder(self.settings))[:1]
+        first = listed[:1] or files[:1]
         return _own(self.keyring, (settled or first)[-1])
 
 
@@ -113,6 +118,12 @@ def fingerprint_of_der(der: bytes) -> str:
 
 def fingerprint_of(path: Path) -> str:
     """As ``fingerprint``, of a file; empty when it holds no certificate."""
+    return _fingerprint_of(path, changed_at(os.fspath(path)))
+
+
+@lru_cache(maxsize=64)
+def _fingerprint_of(path: Path, _changed: int) -> str:
+    """Asked for every half second by each process: read again only when the file was written again."""
     try:
         return fingerprint(path.read_text("ascii"))
     except (OSError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -25,18 +25,22 @@ from lienthong.node.prepare import local_keys, renew_keys
 log = structlog.get_logger("lienthong.jobs")
 EVERY_S: Final = 5.0
 """Half of the ten seconds in which the national node is to know."""
+FORGET_EVERY: Final = timedelta(minutes=10)
 
 
 async def compare_halves(local: Local) -> None:
     """Ask the other sides for their halves, again and again."""
     async with _open_link(local) as link:
         reconciler = Reconciler(local.pool, local.directory.snapshot, link.ask)
+        forget_at = datetime.min.replace(tzinfo=UTC)
         while True:
             now = datetime.now(UTC)
             while await reconciler.step(now):
                 pass
             await reconciler.again(now)
-            await reconciler.forget(now)
+            if now >= forget_at:
+                await reconciler.forget(now)
+                forget_at = now + FORGET_EVERY
             await asyncio.sleep(EVERY_S)
 
 

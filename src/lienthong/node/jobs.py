@@ -11,6 +11,7 @@ import structlog
 
 from lienthong.access.seen import SeenMessages
 from lienthong.access.write import COLUMNS, RecordWriter
+from lienthong.agreements.negotiate import unanswered
 from lienthong.catalog.models import Service
 from lienthong.catalog.queries import all_services
 from lienthong.config import Settings
@@ -94,6 +95,9 @@ async def carry_again(local: Local) -> None:
     """Send the messages about agreements that the other side never answered."""
     while True:
         await asyncio.sleep(CARRY_EVERY_S)
+        async with local.pool.connection() as db:
+            if not await unanswered(db):
+                continue
         async with open_desk(local.settings, local.dsns.app) as desk:
             await desk.send_again()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,7 +23,7 @@ from lienthong.i18n import T
 from lienthong.node.prepare import LOG_KEY, log_origin
 from lienthong.node.supervise import read_dsns
 from lienthong.storage.keyring import Keyring, open_keyring
-from lienthong.storage.objects import ObjectStore
+from lienthong.storage.objects import ObjectStore, changed_at
 from lienthong.storage.pool import DatabaseFailed, Pool, open_pool, wait_for_notices
 from lienthong.storage.provision import DatabaseDsns
 from lienthong.trust.seal import Seal
@@ -49,6 +50,9 @@ class KeptDirectory:
     def __init__(self, settings: Settings) -> None:
         self._store = ObjectStore(settings.data)
         self._anchor = settings.directory_anchor
+        self._anchor_seen = 0
+        self._anchored: dict[str, str] = {}
+        self._files = {name: os.fspath(self._store.path(name)) for name in (KEPT, VERIFIED, NOTES)}
         self._seen = self._seen_notes = 0
         self._published: Snapshot | None = None
         self._snapshot: Snapshot | None = None
@@ -69,11 +73,13 @@ class KeptDirectory:
 
     def look(self) -> None:
         """Read the kept version, and the kept revocations, again if they changed."""
-        if self._anchor is None or not self._anchor.exists():
+        if self._anchor is None or not (anchor_seen := changed_at(os.fspath(self._anchor))):
             return
-        anchor: dict[str, str] = json.loads(self._anchor.read_text("utf-8"))
-        rooted = anchored_in_root(anchor)
-        seen, seen_notes = self._changed(VERIFIED if rooted else KEPT), self._changed(NOTES)
+        if anchor_seen != self._anchor_seen:
+            self._anchored = json.loads(self._anchor.read_text("utf-8"))
+            self._anchor_seen = anchor_seen
+        anchor, rooted = self._anchored, anchored_in_root(self._anchored)
+        seen, seen_notes = changed_at(self._files[VERIFIED if rooted else KEPT]), changed_at(self._files[NOTES])
         if not seen or (seen == self._seen and seen_notes == self._seen_notes):
             return
         if seen != self._seen:
@@ -94,10 +100,6 @@ class KeptDirectory:
     def keep_notes(self, envelope: bytes, key: Mapping[str, str]) -> None:
         """Keep revocations that were verified under ``key``, for every process of the node and its next start."""
         self._store.put(NOTES, json.dumps({"key": dict(key), "envelope": envelope.decode()}).encode())
-
-    def _changed(self, name: str) -> int:
-        path = self._store.path(name)
-        return path.stat().st_mtime_ns if path.exists() else 0
 
     def _kept_set(self) -> Snapshot | None:
         """Verified by the jobs process; whoever can write this folder holds the node's keys as well."""

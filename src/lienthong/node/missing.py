@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ from lienthong.node.checks import directory
 from lienthong.node.finding import Look
 from lienthong.node.local import Local
 from lienthong.node.witnesschecks import timestamps, witnesses
+from lienthong.storage.objects import changed_at
 from lienthong.storage.pool import Connection
 
 LOOK_EVERY_S: Final = 5.0
@@ -35,10 +38,12 @@ async def watch_helpers(local: Local) -> None:
 
 async def note_helpers(local: Local, now: datetime, book: RuleBook) -> None:
     """Note which helpers are missing at ``now``, and which of them stop uses under ``book``."""
-    for helper, look in LOOKS:
-        missing = (await look(local)).state != "ok"
-        async with local.pool.connection() as db:
-            await note_helper(db, helper, missing=missing, now=now, book=book)
+    missing: dict[Helper, bool] = {helper: (await look(local)).state != "ok" for helper, look in LOOKS}
+    async with local.pool.connection() as db:
+        open_now = {gap.helper for gap in await queries.open_gaps(db)}
+        for helper, is_missing in missing.items():
+            if is_missing or helper in open_now:
+                await note_helper(db, helper, missing=is_missing, now=now, book=book)
 
 
 async def note_helper(db: Connection, helper: Helper, *, missing: bool, now: datetime, book: RuleBook) -> None:
@@ -55,4 +60,10 @@ async def note_helper(db: Connection, helper: Helper, *, missing: bool, now: dat
 def rules_of(data: Path) -> RuleBook:
     """The dated values in force on this node: the shipped ones and those in its data folder.  Raises RulesInvalid."""
     own = data / OWN_RULES
-    return read_rule_book(own if own.exists() else None)
+    return _read_rules(own, changed_at(os.fspath(own)))
+
+
+@lru_cache(maxsize=4)
+def _read_rules(own: Path, changed: int) -> RuleBook:
+    """The values as of the time at which the operator's file was ``changed`` (0: there is none)."""
+    return read_rule_book(own if changed else None)

@@ -24,7 +24,7 @@ from lienthong.exchange.signed import Incoming, Message
 from lienthong.i18n import T
 from lienthong.node.desk import DESK, Desk, open_desk
 from lienthong.node.local import Local
-from lienthong.storage.objects import ObjectStore
+from lienthong.storage.objects import ObjectStore, changed_at
 
 log = structlog.get_logger("lienthong.jobs")
 NEWS: Final = "directory-news"
@@ -96,8 +96,7 @@ class NewsDesk:
 
 def nudged(local: Local) -> int:
     """When the last nudge came, in nanoseconds of the file system's clock; 0 before the first."""
-    path = ObjectStore(local.settings.data).path(NUDGED)
-    return path.stat().st_mtime_ns if path.exists() else 0
+    return changed_at(f"{local.settings.data}/{NUDGED}")
 
 
 async def nudge_all(local: Local) -> None:

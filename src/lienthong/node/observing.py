@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("lienthong.monitoring")
 FLUSH_EVERY_S: Final = 2.0
+QUIET_S: Final = 10.0
+"""How often a process of which nobody wants anything tells that it lives."""
 TRACEPARENT: Final = "traceparent"
 
 
@@ -110,6 +112,7 @@ class Observer:
     counters: Counters = field(default_factory=Counters)
     process: str = field(default_factory=lambda: f"gateway-{os.getpid()}")
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _tell_at: float = 0.0
 
     def client_door(self, app: App) -> Watched:
         """The client listener's application, observed where X-Road clients call."""
@@ -128,6 +131,10 @@ class Observer:
     async def flush(self) -> None:
         """Put down what was seen since the last time; when the database is away it is counted as not kept."""
         seen = self.buffer.take()
+        now = time.monotonic()
+        if not seen and now < self._tell_at:
+            return
+        self._tell_at = now + QUIET_S
         calls = tell(seen, self.names, int(time.time()))
         self.counters.count(calls)
         rows: dict[str, list[Any]] = defaultdict(list)
@@ -143,6 +150,7 @@ class Observer:
                 await queries.put_counters(db, self.process, self.started, counted)
         except (DatabaseFailed, OSError, TimeoutError) as away:
             self.buffer.dropped += sum(map(len, rows.values()))
+            self._tell_at = 0.0
             log.warning("monitoring.not-kept", calls=len(calls), error=type(away).__name__)
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
@@ -138,7 +139,9 @@ def _held(keyring: Keyring, member: MemberId) -> list[LocalKey]:
     return [_local(member, keyring.es256(name)) for name in key_names(keyring.has, member)]
 
 
+@lru_cache(maxsize=256)
 def _local(member: MemberId, key: EllipticCurvePrivateKey) -> LocalKey:
+    """The keyring gives the same object for the same key, and each process asks for it twice a second."""
     jwk = public_jwk(key)
     return LocalKey(member, key, key_id(jwk), jwk)
 

@@ -18,6 +18,8 @@ from lienthong.storage.pool import Connection, connect
 
 log = structlog.get_logger("lienthong.jobs")
 RECOVERY_LOOK_S = 2.0
+WHOLE_LOOK_S = 5.0
+"""How often, while no record comes, what readers are shown is held against the database."""
 
 
 async def sequence_log(local: Local) -> None:
@@ -33,7 +35,12 @@ async def sequence_log(local: Local) -> None:
         sequencer = replace(_sequencer(local), epoch=epoch)
         try:
             await sequencer.publish_newest(db)
+            loop, whole_at = asyncio.get_running_loop(), 0.0
             while True:
+                if loop.time() < whole_at and await sequencer.rests(db):
+                    await asyncio.sleep(local.settings.checkpoint_interval_s)
+                    continue
+                whole_at = loop.time() + WHOLE_LOOK_S
                 placed = await sequencer.step(db)
                 if placed == BATCH:
                     continue

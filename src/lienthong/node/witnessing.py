@@ -9,6 +9,8 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 
 import aiohttp
@@ -16,7 +18,7 @@ import structlog
 
 from lienthong.access.queries import shards
 from lienthong.access.recovery import contradiction, enter_recovery, examine
-from lienthong.access.shards import shard_name
+from lienthong.access.shards import Shard, shard_name
 from lienthong.access.witness import queries
 from lienthong.access.witness.ask import Asking
 from lienthong.access.witness.cosign import Witness
@@ -36,6 +38,8 @@ ASK_FOR_S = 1.5
 """How long after a new checkpoint was signed it is asked about so often; it is in the database a moment later."""
 ASK_AGAIN_S = 2.0
 """How often while nothing new was signed: for those who were away."""
+COMPLETE_AGAIN_S = 10.0
+"""How often when nobody was away: for what another directory, or another process, may have changed."""
 COMPARE_EVERY_S = 20.0
 PATIENCE_S = 3.0
 MOST_ANSWER_BYTES = 4 * 1024 * 1024
@@ -43,6 +47,16 @@ MOST_FILE_BYTES = 20_000_000
 
 Head = tuple[str, bytes]
 """Who holds it, and the signed note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What this node knows: its own log's size (None before the first checkpoint) and shards, the heads it cosigned."""
+
+    size: int | None
+    shards: tuple[Shard, ...]
+    seen: Mapping[str, bytes]
+    """Origin to signed note."""
 
 
 def own_policy(local: Local) -> Policy:
@@ -78,15 +92,15 @@ async def ask_witnesses(local: Local) -> None:
 
         asking = Asking(local.files, lambda: own_policy(local), post)
         loop = asyncio.get_running_loop()
-        signed, often_until, again_at = None, 0.0, 0.0
+        signed, often_until, again_at = 0, 0.0, 0.0
         while True:
             now = loop.time()
-            if (newest := local.files.last_signed()) != signed:
+            if (newest := local.files.signed_at()) != signed:
                 signed, often_until = newest, now + ASK_FOR_S
             if now < often_until or now >= again_at:
-                again_at = now + ASK_AGAIN_S
                 local.directory.look()
                 await asking.round(local.pool)
+                again_at = now + (COMPLETE_AGAIN_S if asking.complete else ASK_AGAIN_S)
                 if asking.contradicted:
                     await stop_if_contradicted(local, await own_heads(local, session))
                     asking.contradicted.clear()
@@ -143,9 +157,10 @@ async def compare_once(local: Local, session: aiohttp.ClientSession) -> list[Evi
     for node in snapshot.contents.nodes:
         if node.id == local.settings.node:
             continue
-        for note in await heads_at(session, node.public_url):
-            if (conflict := await _conflict(local, snapshot, node.id, note)) is not None:
-                found.append(conflict)
+        if notes := await heads_at(session, node.public_url):
+            held = await _held(local)
+            told = [await _conflict(local, snapshot, node.id, note, held) for note in notes]
+            found += [conflict for conflict in told if conflict is not None]
         found += await _forks_told(snapshot, session, node.public_url)
     for conflict in found:
         if isinstance(conflict, Evidence):
@@ -157,22 +172,29 @@ async def compare_once(local: Local, session: aiohttp.ClientSession) -> list[Evi
     return found
 
 
-async def _conflict(local: Local, snapshot: Snapshot, witness: str, note: bytes) -> Evidence | Doubt | None:
+async def _held(local: Local) -> Held:
+    """Read after the others told theirs, so that the own log can only be longer."""
+    async with local.pool.connection() as db:
+        newest, known = await queries.newest_with_cosignatures(db, []), await shards(db)
+        seen = {head.origin: bytes(head.note) for head in await queries.seen_heads(db)}
+    return Held(None if newest is None else newest.size, known, seen)
+
+
+async def _conflict(local: Local, snapshot: Snapshot, witness: str, note: bytes, held: Held) -> Evidence | Doubt | None:
     """How the head ``note``, held by ``witness``, disagrees with what this node knows of that log."""
     origin = _origin(note)
     if shard_name(local.files.origin, origin) is not None:
-        async with await connect(local.dsns.app) as db:
-            newest, known = await queries.newest_with_cosignatures(db, []), await shards(db)
-        if newest is not None and contradiction(local.files, known, newest.size, witness, note):
+        if held.size is not None and contradiction(local.files, held.shards, held.size, witness, note):
             await stop_if_contradicted(local, [(witness, note)])
         return None
+    own = held.seen.get(origin)
+    if own is None or own == note:
+        return None
     key, listed = log_key(snapshot, origin), node_of_log(snapshot, origin)
-    async with local.pool.connection() as db:
-        seen = await queries.seen_head(db, origin)
-    if key is None or listed is None or seen is None:
+    if key is None or listed is None:
         return None
     try:
-        own, read = bytes(seen.note), log_files_at(listed.public_url, shard_name(listed.log_origin, origin) or "")
+        read = log_files_at(listed.public_url, shard_name(listed.log_origin, origin) or "")
         return await asyncio.to_thread(compare_heads, key, own, note, read)
     except (NoteRefused, OSError, HTTPException):
         return None  # not the log's words, or the log is away: the next round looks again

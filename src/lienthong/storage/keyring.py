@@ -28,14 +28,17 @@ class Keyring:
         for path in (self._keys, self._secrets):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._opened: dict[str, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey] = {}
+        self._read: dict[str, bytes] = {}
         self._password = self.secret("key-password").hex().encode("ascii")
 
     def secret(self, name: str, size: int = 32) -> bytes:
         """The random secret called ``name``, made on first use; ``size`` bytes of entropy, stored as hexadecimal."""
-        path = self._secrets / name
-        if not path.exists():
-            _write_once(path, secrets.token_hex(size).encode())
-        return bytes.fromhex(path.read_text("ascii"))
+        if name not in self._read:
+            path = self._secrets / name
+            if not path.exists():
+                _write_once(path, secrets.token_hex(size).encode())
+            self._read[name] = bytes.fromhex(path.read_text("ascii"))
+        return self._read[name]
 
     def es256(self, name: str) -> ec.EllipticCurvePrivateKey:
         """The P-256 key called ``name``, made on first use."""

@@ -28,6 +28,17 @@ class BadObjectKey(Problem):
     title: ClassVar[str] = T("There is no such object")
 
 
+def changed_at(path: str) -> int:
+    """When the file was last put, in nanoseconds of the file system's clock; 0 when there is none.
+
+    For files that are looked at several times a second: it costs two microseconds where ``Path`` takes twenty.
+    """
+    try:
+        return os.stat(path).st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 class ObjectStore:
     """Objects under ``folder``, named by keys such as ``tile/0/x001/234``."""
 

@@ -67,6 +67,8 @@ class Reconciler:
     async def step(self, now: datetime) -> int:
         """Compare what is new, at most a batch; how many records were read."""
         async with self.pool.connection() as db:
+            if not await queries.anything_behind(db, READER):
+                return 0
             at = await queries.lock_place(db, READER)
             read = await queries.placed_leaves(db, at, BATCH)
         ripe: list[tuple[Half, bytes]] = []
@@ -97,6 +99,8 @@ class Reconciler:
         """Ask once more for the halves that are due; how many there were."""
         async with self.pool.connection() as db:
             due = await queries.due_halves(db, now, BATCH)
+        if not due:
+            return 0
         asked = {waiting.hash: waiting.asked for waiting in due}
         judged = await self._judge([(read_half(waiting.leaf), waiting.leaf) for waiting in due])
         async with self.pool.connection() as db:

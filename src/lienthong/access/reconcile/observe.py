@@ -41,6 +41,8 @@ class Observed:
     async def step(self) -> int:
         """Tell what is new, at most a batch; how many records were read.  Raises what ``tell`` raises."""
         async with self.pool.connection() as db:
+            if not await queries.anything_behind(db, READER):
+                return 0
             at = await queries.lock_place(db, READER)
             read = [(place, read_half(leaf)) for place, leaf in await queries.placed_leaves(db, at, BATCH)]
             digests = {half.agreement_digest for _, half in read if half.agreement_digest}

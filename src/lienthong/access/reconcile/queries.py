@@ -30,6 +30,19 @@ class Waiting:
     since: datetime
 
 
+async def anything_behind(db: AsyncConnection, name: str) -> bool:
+    """Whether the sequencer has placed a record that the reader ``name`` has not read; takes no lock."""
+    cursor = await db.execute(
+        """
+        SELECT r.tx IS NULL OR (r.tx, r.seq) < (s.tx, s.seq)
+          FROM sequenced s LEFT JOIN record_reader r ON r.name = %s
+        """,
+        (name,),
+    )
+    found = await cursor.fetchone()
+    return found is None or bool(found[0])
+
+
 async def lock_place(db: AsyncConnection, name: str) -> Place:
     """How far the reader ``name`` is; others wait until this transaction ends."""
     await db.execute("INSERT INTO record_reader (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,))

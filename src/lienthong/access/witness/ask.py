@@ -61,6 +61,8 @@ class Asking:
         self._clock = clock
         self._known: dict[tuple[str, str], int] = {}
         self._pauses: dict[str, _Pause] = {}
+        self.complete = False
+        """Whether after the last round nobody was left to ask."""
         self.contradicted: set[str] = set()
         """Names of witnesses who hold another head than this log has: their heads must be looked at."""
 
@@ -70,6 +72,7 @@ class Asking:
         async with pool.connection() as db:
             newest = await queries.newest_with_cosignatures(db, policy.names)
             finals = await queries.finals_to_cosign(db, policy.names)
+        self.complete = True
         if newest is None or not policy.witnesses:
             return 0
         return sum([await self._round_for(pool, policy, kept) for kept in (*finals, newest)])
@@ -79,6 +82,8 @@ class Asking:
         wanted = [site for site in policy.witnesses if site.key.name not in present and self._may_ask(site)]
         answers = await asyncio.gather(*(self._ask(site, newest) for site in wanted))
         lines = {site.key.name: line for site, line in zip(wanted, answers, strict=True) if line is not None}
+        if len(present) + len(lines) < len(policy.witnesses):
+            self.complete = False
         if lines:
             async with pool.connection() as db:
                 await queries.keep_cosignatures(db, newest.size, lines)
