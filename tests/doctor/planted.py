@@ -10,14 +10,17 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from lienthong.catalog.models import HttpSource, TableSource
+from lienthong.config import load_settings
 from lienthong.doctor import database, machine
+from lienthong.node.rehearsed import keep_result
 from lienthong.storage.migrations.runner import KNOWN_SINCE
-from lienthong.trust.keys import generate_es256
+from lienthong.trust.documents import sign_document
+from lienthong.trust.keys import generate_es256, key_id, public_jwk
 from tests.doctor.clinic import Clinic
 from tests.doctor.spoil import a_proxy, certificate, of_member, offer, other_at, schema, some_log
 from tests.use.nodes import free_port
@@ -64,6 +67,24 @@ def _(clinic, undo, patch):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
     undo.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def keep_a_drill(clinic: Clinic, at: datetime, *, passed: bool) -> None:
+    """A result as the command keeps it."""
+    told = json.dumps({"at": at.isoformat(), "passed": passed}).encode()
+    settings = load_settings(clinic.config)
+    keep_result(settings, sign_document(told, clinic.key, key_id(public_jwk(clinic.key))), passed=passed)
+
+
+@plants("restore-drill-old")
+def _(clinic, undo, patch):
+    keep_a_drill(clinic, clinic.now - timedelta(days=367), passed=True)
+
+
+@plants("restore-drill-failed")
+def _(clinic, undo, patch):
+    keep_a_drill(clinic, clinic.now - timedelta(days=9), passed=True)
+    keep_a_drill(clinic, clinic.now - timedelta(days=1), passed=False)
 
 
 @plants("words-missing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lienthong.cli.doctor import app
 from lienthong.doctor import machine
 from lienthong.i18n import LANGUAGES
 from tests.doctor.clinic import Clinic, fresh, open_clinic
-from tests.doctor.planted import PLANTS
+from tests.doctor.planted import PLANTS, keep_a_drill
 from tests.use.databases import databases
 
 pytestmark = pytest.mark.integration
@@ -53,6 +54,23 @@ def test_a_planted_fault_is_named_with_its_cause_and_mend_in_both_languages(clin
 
 def test_as_many_faults_are_planted_as_were_promised():
     assert len(PLANTS) >= 25
+
+
+def test_a_restore_drill_is_due_twelve_months_after_the_last_one_that_passed(clinic: Clinic):
+    keep_a_drill(clinic, clinic.now - timedelta(days=360), passed=True)
+    assert clinic.look() == []
+    keep_a_drill(clinic, clinic.now - timedelta(days=300), passed=False)
+    clinic.now += timedelta(days=1)
+    assert "restore-drill-old" not in clinic.found()
+    assert "restore-drill-failed" in clinic.found()
+    clinic.now += timedelta(days=9)
+    assert {"restore-drill-old", "restore-drill-failed"} <= clinic.found(), "a failed one puts nothing off"
+
+
+def test_a_node_that_was_never_rehearsed_is_told_so_a_year_after_its_first_start(clinic: Clinic):
+    clinic.now += timedelta(days=368)
+    old = {fault.name: fault for fault in clinic.look()}["restore-drill-old"]
+    assert "TT 12/2025/TT-BKHCN" in old.as_dict("vi")["cause"]
 
 
 def test_a_planted_fault_that_was_mended_is_told_no_more(clinic: Clinic, monkeypatch):

@@ -14,6 +14,7 @@ from lienthong.cli.terminal import NodeUnreachable, say, show_json
 from lienthong.cli.where import demo_country, settings_for
 from lienthong.config import CONFIG_VARIABLE, DEFAULT_CONFIG
 from lienthong.i18n import T
+from lienthong.node.rehearsed import keep_result
 from lienthong.operate.drill import as_markdown, read_country
 from lienthong.operate.drill import drill as run_drill
 from lienthong.operate.losses import LOSSES
@@ -57,7 +58,9 @@ def _rehearse(member: str | None, config: Path | None, checkpoint: Path | None, 
     note = checkpoint.read_bytes() if checkpoint else _published(f"{settings.public_url}/log")
     now = datetime.now(UTC).replace(microsecond=0)
     found = rehearse(settings, place, note, lambda folder, key: verify_log(folder, key=key).ok, now=now)
-    out.write_bytes(signed(found, settings))
+    envelope = signed(found, settings)
+    out.write_bytes(envelope)
+    keep_result(settings, envelope, passed=found.passed)
     if found.passed:
         say(T("Passed: {size} records and {rows} rows restored in {seconds} s; the log leads to the checkpoint shown."),
             size=found.restored_size, rows=found.rows, seconds=round(found.backup_s + found.restore_s, 1))  # fmt: skip

@@ -13,7 +13,7 @@ import structlog
 
 from lienthong.config import BadConfiguration, Settings, load_settings
 from lienthong.directory.document import Snapshot
-from lienthong.doctor import database, directory, keys, machine, peers, services
+from lienthong.doctor import database, directory, drills, keys, machine, peers, services
 from lienthong.doctor.models import Fault
 from lienthong.doctor.patient import Look, Patient
 from lienthong.errors import Problem
@@ -38,6 +38,7 @@ LOOKS: Final[tuple[Look, ...]] = (
     peers.peers,
     services.services,
     machine.sandbox,
+    drills.drills,
 )
 """In the order in which their faults should be mended."""
 
