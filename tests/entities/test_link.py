@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -268,11 +270,20 @@ def test_what_is_no_table_of_records_is_refused_and_leaves_nothing(tmp_path: Pat
             match(store, Matching(), [tmp_path / "none.xlsx"])
 
 
-def test_a_folder_at_work_is_not_opened_twice(tmp_path: Path) -> None:
+def test_a_folder_whose_state_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "state.duckdb").write_bytes(b"no database" * 1000)
     with pytest.raises(MatchingRefused, match="can not be opened"):
         Store(tmp_path / "out")
+
+
+def test_a_folder_at_work_is_not_opened_by_another_process(tmp_path: Path) -> None:
+    other = "import sys; from pathlib import Path; from lienthong.entities.store import Store; Store(Path(sys.argv[1]))"
+    with Store(tmp_path / "out"):
+        tried = subprocess.run([sys.executable, "-c", other, str(tmp_path / "out")], capture_output=True, text=True)
+
+    assert tried.returncode != 0
+    assert "can not be opened" in tried.stderr
 
 
 @pytest.mark.parametrize(
@@ -283,6 +294,10 @@ def test_a_folder_at_work_is_not_opened_twice(tmp_path: Path) -> None:
         ("[columns]\nrecord='a'", "at least"),
         ("[columns]\nrecord='a'\nname='b'\n[thresholds]\nautomatic=0.1\nreview=0.5", "thresholds"),
         ("speed=1", "speed"),
+        ("columns=3", "tables"),
+        ("spark=3", "tables"),
+        ("[columns]\nrecord='a'\nname='b'\n[thresholds]\nautomatic='high'", "no number"),
+        ("seed=[1]\n[columns]\nrecord='a'\nname='b'", "no number"),
     ],
 )
 def test_a_job_that_says_something_odd_is_refused_by_name(text: str, told: str) -> None:

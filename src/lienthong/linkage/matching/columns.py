@@ -17,6 +17,7 @@ AUTOMATIC: Final = 0.95
 REVIEW: Final = 0.20
 DUCKDB: Final = "duckdb"
 SPLINK: Final = "splink"
+_TABLES: Final = ("columns", "thresholds", "spark")
 _WORDS: Final = {"columns", "thresholds", "most_in_a_block", "seed", "engine", "python", "spark"}
 
 
@@ -61,29 +62,35 @@ class Matching:
 def read_matching(text: str) -> Matching:
     """The job written as TOML: ``[columns]`` names columns, ``[thresholds]`` automatic and review.
 
-    Raises MatchingRefused for unknown words, thresholds out of order, or no column for a name.
+    Raises MatchingRefused for unknown words, values of another type, thresholds out of order, or no column for a name.
     """
     try:
         told = tomllib.loads(text)
     except tomllib.TOMLDecodeError as failed:
         raise MatchingRefused(T("The job is no TOML: {why}"), why=str(failed)) from failed
-    columns, limits = told.get("columns", {}), told.get("thresholds", {})
+    tables = {name: told.get(name, {}) for name in _TABLES}
+    if not all(isinstance(table, dict) for table in tables.values()):
+        raise MatchingRefused(T("Of a matching job, columns, thresholds and spark are tables: [columns] and the like."))
+    columns, limits = tables["columns"], tables["thresholds"]
     unknown = sorted((set(told) - _WORDS) | (set(columns) - set(FIELDS)))
     if unknown:
         raise MatchingRefused(
             T("Nobody knows what {word} means in a matching job."),
             mend=T("The fields are: {fields}."), word=unknown[0], fields=", ".join(FIELDS),
         )  # fmt: skip
-    job = Matching(
-        columns={str(name): str(column) for name, column in columns.items()},
-        automatic=float(limits.get("automatic", AUTOMATIC)),
-        review=float(limits.get("review", REVIEW)),
-        most_in_a_block=int(told.get("most_in_a_block", MOST_IN_A_BLOCK)),
-        seed=int(told.get("seed", 0)),
-        engine=str(told.get("engine", DUCKDB)),
-        python=str(told.get("python", "")),
-        spark={str(name): str(value) for name, value in told.get("spark", {}).items()},
-    )
+    try:
+        job = Matching(
+            columns={str(name): str(column) for name, column in columns.items()},
+            automatic=float(limits.get("automatic", AUTOMATIC)),
+            review=float(limits.get("review", REVIEW)),
+            most_in_a_block=int(told.get("most_in_a_block", MOST_IN_A_BLOCK)),
+            seed=int(told.get("seed", 0)),
+            engine=str(told.get("engine", DUCKDB)),
+            python=str(told.get("python", "")),
+            spark={str(name): str(value) for name, value in tables["spark"].items()},
+        )
+    except (TypeError, ValueError) as failed:
+        raise MatchingRefused(T("A threshold, a size or a seed of the matching job is no number.")) from failed
     if not {"record", "name"} <= set(job.columns):
         raise MatchingRefused(T("A matching job names at least the columns of `record` and `name`."))
     if job.engine not in (DUCKDB, SPLINK) and not job.engine.startswith(("spark://", "local[")):
