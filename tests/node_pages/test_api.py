@@ -59,6 +59,7 @@ NO_DEED = {
     "/login/with/{provider}": "signing in",
     "/login/with/{provider}/ended": "the identity provider's door",
     "/account/passkeys": "a conversation of browser and authenticator (WebAuthn)",
+    "/account/links": "a conversation of browser and identity provider (OpenID Connect)",
     "/witness/add-checkpoint": "the door of other nodes' witnesses",
     "/work/national": "looks one person up for an officer, who is in front of a screen",
     "/delta/shares/{share}/schemas/{schema}/tables/{table}/query": "the door of Delta Sharing's own clients",

@@ -25,7 +25,9 @@ async def person_from_provider(db: Connection, provider: Provider, told: Identif
     if known is None or known.state != "active":
         raise ProviderRefused(
             T("{provider} knows you, but you have no account on this node."),
-            mend=T("Ask an operator of your agency to add you."),
+            mend=T(
+                "Sign in otherwise and link your account on its page, or ask an operator of your agency to add you."
+            ),
             provider=provider.title,
         )
     return known

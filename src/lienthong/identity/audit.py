@@ -24,6 +24,8 @@ ACTS: Final = MappingProxyType(
         "password.set": T("Password set"),
         "passkey.added": T("Passkey added"),
         "passkey.removed": T("Passkey removed"),
+        "provider.linked": T("Account linked with an identity provider"),
+        "provider.unlinked": T("Account unlinked from an identity provider"),
         "sessions.ended": T("Signed out everywhere"),
         "signed-in": T("Signed in"),
         "token.made": T("API token made"),

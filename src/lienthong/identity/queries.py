@@ -135,6 +135,32 @@ async def link_provider(db: Connection, issuer: str, subject: str, person: str) 
     return done.rowcount == 1
 
 
+async def unlink_provider(db: Connection, issuer: str, person: str) -> None:
+    """Forget who the person is at a provider."""
+    await db.execute("DELETE FROM person_at_provider WHERE issuer = %s AND person = %s", (issuer, person))
+
+
+async def subject_at_provider(db: Connection, issuer: str, person: str) -> str | None:
+    """Who the person is at a provider; None when they are not linked with it."""
+    found = await _rows(
+        db,
+        "SELECT subject FROM person_at_provider WHERE issuer = %(i)s AND person = %(p)s ORDER BY subject LIMIT 1",
+        {"i": issuer, "p": person},
+    )
+    return str(found[0]["subject"]) if found else None
+
+
+async def issuers_of(db: Connection, person: str) -> frozenset[str]:
+    """The providers that know the person."""
+    found = await _rows(db, "SELECT issuer FROM person_at_provider WHERE person = %(p)s", {"p": person})
+    return frozenset(str(row["issuer"]) for row in found)
+
+
+async def hold_person(db: Connection, person: str) -> None:
+    """Let nobody else change this account until the transaction ends."""
+    await db.execute("SELECT 1 FROM account WHERE id = %s FOR UPDATE", (person,))
+
+
 # Passwords, first links, passkeys
 
 

@@ -15,6 +15,7 @@ from lienthong.identity import passkeys, queries
 from lienthong.identity.audit import put_down
 from lienthong.identity.entrance import Entrance
 from lienthong.identity.http import actor_of
+from lienthong.identity.linking import LastWayIn, LinkNeedsPasskey, linkable, links_of, unlink, wish_of
 from lienthong.identity.models import Actor, Person
 from lienthong.identity.ownpassword import WrongPassword, change_own_password
 from lienthong.identity.persons import person_of
@@ -25,6 +26,7 @@ from lienthong.identity.tokens import LONGEST_DAYS, make_token, possible_scopes,
 from lienthong.portal.forms import Form, read_form
 from lienthong.portal.queries import claim_form
 from lienthong.portal.shell import Pages, Shell, both, prefix_of
+from lienthong.portal.signin import to_provider
 from lienthong.portal.standing import RIGHTS, ROLES
 from lienthong.storage.pool import reading
 from lienthong.web import page_language
@@ -41,6 +43,8 @@ def account_pages(entrance: Entrance) -> Callable[[Shell], Pages]:
             *both("/account/password", desk.change_password, post),
             *both("/account/passkeys", desk.add_passkey, post),
             *both("/account/passkeys/remove", desk.remove_passkey, post),
+            *both("/account/links", desk.link, post),
+            *both("/account/links/remove", desk.unlink, post),
             *both("/account/tokens", desk.add_token, post),
             *both("/account/tokens/withdraw", desk.withdraw_token, post),
             *both("/account/sessions/end", desk.end_sessions, post),
@@ -110,6 +114,31 @@ class AccountDesk:
                 await put_down(db, actor, "passkey.removed", actor.person or "", facts, now=self._entrance.now())
         return self._again(request)
 
+    async def link(self, request: Request) -> Response:
+        """To the provider, with the wish to be linked; its answer counts in this session alone."""
+        actor = self._self(request)
+        form = await read_form(request, self._shell)
+        if form.good:
+            try:
+                provider = await linkable(self._entrance, actor, form.said("provider"))
+            except LinkNeedsPasskey as refused:
+                form.fault("", refused.message)
+            else:
+                facts = {"next": f"{prefix_of(request)}/account", "link": wish_of(actor)}
+                return await to_provider(self._shell, self._entrance, request, provider, facts)
+        return await self._page(request, form, 422)
+
+    async def unlink(self, request: Request) -> Response:
+        """End a link of one's own, unless it is the last way in."""
+        actor = self._self(request)
+        form = await read_form(request, self._shell)
+        if form.good:
+            try:
+                await unlink(self._entrance, actor, form.said("provider"))
+            except LastWayIn as refused:
+                form.fault("", refused.message, **refused.facts)
+        return self._again(request) if form.good else await self._page(request, form, 422)
+
     async def add_token(self, request: Request) -> Response:
         """Make a token and show it, once."""
         actor = self._self(request)
@@ -169,6 +198,7 @@ class AccountDesk:
                 "passkeys": keys,
                 "tokens": await tokens_of(db, person.id),
                 "sessions": await keep.living_sessions(db, person.id, now),
+                "links": await links_of(db, self._entrance, person),
                 "has_password": await queries.password_of(db, person.id) is not None,
             }
         options = ""

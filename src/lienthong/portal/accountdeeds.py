@@ -1,6 +1,7 @@
 """Deeds on one's own account: password, passkeys, tokens, sessions; all take the person in front of a screen.
 
-Adding a passkey is not among them: it is a conversation between browser and authenticator (WebAuthn, section 7.1).
+Adding a passkey is not among them: it is a conversation between browser and authenticator (WebAuthn, section 7.1); nor
+is linking with an identity provider, one between browser and provider.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from lienthong.identity import queries
 from lienthong.identity.audit import put_down
 from lienthong.identity.entrance import Entrance
 from lienthong.identity.http import actor_of
+from lienthong.identity.linking import LastWayIn, unlink
 from lienthong.identity.models import Actor
 from lienthong.identity.ownpassword import WrongPassword, change_own_password
 from lienthong.identity.passwords import WeakPassword
 from lienthong.identity.persons import NoSuchPerson, person_of
+from lienthong.identity.provider import ProviderRefused
 from lienthong.identity.rights import LoginNeeded
 from lienthong.identity.sessions import keep
 from lienthong.identity.sessions.queries import end_sessions_of, tokens_of
@@ -49,6 +52,13 @@ class WhichPasskey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WhichProvider:
+    """An identity provider that one's own account is linked with."""
+
+    provider: str = about("Name of the provider, as it stands in the node's configuration.", most=64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
     """A token to be made."""
 
@@ -72,7 +82,7 @@ class WhichSessions:
 
 
 def account_deeds(entrance: Entrance) -> tuple[Deed[Any], ...]:
-    """Everything that the page of the account does, but for adding a passkey."""
+    """Everything that the page of the account does, but for adding a passkey and linking with an identity provider."""
 
     async def password(actor: Actor, wish: NewPassword) -> Facts:
         await change_own_password(entrance, actor, wish.old, wish.new)
@@ -89,6 +99,9 @@ def account_deeds(entrance: Entrance) -> tuple[Deed[Any], ...]:
                 facts = {"passkey": credential.hex()[:16]}
                 await put_down(db, actor, "passkey.removed", actor.person or "", facts, now=entrance.now())
         return {"removed": bool(removed)}
+
+    async def unlink_provider(actor: Actor, wish: WhichProvider) -> Facts:
+        return {"unlinked": await unlink(entrance, actor, wish.provider)}
 
     async def token(actor: Actor, wish: NewToken) -> Facts:
         async with reading(entrance.pool) as db:
@@ -118,6 +131,9 @@ def account_deeds(entrance: Entrance) -> tuple[Deed[Any], ...]:
              forms=("/account/password",)),
         Deed("account/remove-passkey", T("Remove a passkey of mine"), WhichPasskey, remove_passkey, screen=True,
              gives={"removed": "Whether there was such a passkey."}, forms=("/account/passkeys/remove",)),
+        Deed("account/unlink-provider", T("Unlink my account from an identity provider"), WhichProvider,
+             unlink_provider, screen=True, problems=(ProviderRefused, NoSuchPerson, LastWayIn),
+             gives={"unlinked": "Whether there was such a link."}, forms=("/account/links/remove",)),
         Deed("tokens/make", T("Make an API token"), NewToken, token, screen=True, problems=(BadToken, NoSuchPerson),
              gives={"token": "Id of the token.", "secret": "The token itself, told once.", "ends_at": "Its end."},
              forms=("/account/tokens",)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -24,10 +24,12 @@ from lienthong.i18n import T, translate
 from lienthong.identity import passkeys, queries
 from lienthong.identity.arrive import person_from_provider
 from lienthong.identity.entrance import Entrance
+from lienthong.identity.http import actor_of
+from lienthong.identity.linking import link
 from lienthong.identity.models import Assurance, Person
 from lienthong.identity.numbers import note_number
 from lienthong.identity.persons import linked_person, use_first_link
-from lienthong.identity.provider import ProviderRefused
+from lienthong.identity.provider import Provider, ProviderRefused
 from lienthong.identity.rights import PUBLIC_PERSONS
 from lienthong.identity.sessions import keep
 from lienthong.identity.sessions.queries import attempts
@@ -188,25 +190,14 @@ class Doors:
         if provider is None:
             raise ProviderRefused(T("This node has no such identity provider."))
         form = await read_form(request, self._shell)
-        asked = await provider.begin()
-        kept = _carried(form)
-        async with reading(self._entrance.pool) as db:
-            if _size(kept) > MOST_KEPT_BYTES or await attempts(db) > MOST_ATTEMPTS:
-                kept = ()
-            secret = await self._entrance.remember(
-                db,
-                {"provider": provider.name, "state": asked.state, "nonce": asked.nonce, "verifier": asked.verifier,
-                 "next": self._next(request, form), "kept": kept},
-            )  # fmt: skip
-        answer = self._page(request, "to_provider.html", T("To the provider"), provider=provider, address=asked.address)
-        self._set(answer, self._attempt_cookie, secret, max_age=int(keep.ATTEMPT.total_seconds()))
-        return answer
+        facts = {"next": self._next(request, form)}
+        return await to_provider(self._shell, self._entrance, request, provider, facts, kept=_carried(form))
 
     async def back(self, request: Request) -> Response:
         """The provider sent the browser back."""
         provider = self._entrance.providers.get(request.path_params["provider"])
         async with reading(self._entrance.pool) as db:
-            kept = await self._entrance.recall(db, request.cookies.get(self._attempt_cookie, ""))
+            kept = await self._entrance.recall(db, request.cookies.get(_attempt_cookie(self._entrance), ""))
         if provider is None or kept is None or kept["provider"] != provider.name:
             raise ProviderRefused(
                 T("This sign-in was begun in another browser, or too long ago."), mend=T("Begin again.")
@@ -215,14 +206,20 @@ class Doors:
             dict(request.query_params), state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"],
             now=self._entrance.now(),
         )  # fmt: skip
+        if "link" in kept:  # the session that asked for it stays the session: nobody is signed in by this
+            await link(self._entrance, provider, told, kept["link"], actor_of(request))
+            answer: Response = RedirectResponse(own_address(kept["next"]), 303, {"Cache-Control": "no-store"})
+            self._forget_attempt(answer)
+            return answer
         async with reading(self._entrance.pool) as db:
             person = await person_from_provider(db, provider, told, self._entrance.now())
-            await note_number(db, self._entrance.key, person.id, told.number)
+            if person.member is None:
+                await note_number(db, self._entrance.key, person.id, told.number)
             secret = await self._admitted(
                 db, request, person, told.assurance, provider.name, issuer=provider.issuer, sid=told.sid
             )
         answer = self._lead(request, secret, kept["next"], tuple((name, value) for name, value in kept["kept"]))
-        answer.delete_cookie(self._attempt_cookie, secure=self._entrance.secure, httponly=True, samesite="lax")
+        self._forget_attempt(answer)
         return answer
 
     async def leave(self, request: Request) -> Response:
@@ -252,7 +249,7 @@ class Doors:
             )
         else:
             answer = RedirectResponse(own_address(there), 303, {"Cache-Control": "no-store"})
-        self._set(answer, self._entrance.cookie, secret)
+        answer.set_cookie(self._entrance.cookie, secret, secure=self._entrance.secure, httponly=True, samesite="lax")
         return answer
 
     def _entry(self, request: Request, form: Form, *, staff: bool, status: int = 200) -> Response:
@@ -264,12 +261,9 @@ class Doors:
             request, template, title=translate(title, page_language(request)), status=status, **facts
         )
 
-    def _set(self, answer: Response, name: str, value: str, *, max_age: int | None = None) -> None:
-        answer.set_cookie(name, value, max_age=max_age, secure=self._entrance.secure, httponly=True, samesite="lax")
-
-    @property
-    def _attempt_cookie(self) -> str:
-        return f"__Host-{ATTEMPT_COOKIE}" if self._entrance.secure else ATTEMPT_COOKIE
+    def _forget_attempt(self, answer: Response) -> None:
+        name = _attempt_cookie(self._entrance)
+        answer.delete_cookie(name, secure=self._entrance.secure, httponly=True, samesite="lax")
 
     def _next(self, request: Request, form: Form) -> str:
         told = own_address(form.said("next") or request.query_params.get("next", ""))
@@ -290,6 +284,33 @@ class Doors:
         if now.timestamp() - told["at"] > keep.ATTEMPT.total_seconds():
             raise passkeys.refused()
         return str(told["person"])
+
+
+async def to_provider(
+    shell: Shell, entrance: Entrance, request: Request, provider: Provider, facts: Mapping[str, object], *,
+    kept: Sequence[tuple[str, str]] = (),
+) -> Response:  # fmt: skip
+    """To the provider's pages; ``facts`` lie sealed here until it answers, under a secret in this browser alone."""
+    asked = await provider.begin()
+    async with reading(entrance.pool) as db:
+        if _size(kept) > MOST_KEPT_BYTES or await attempts(db) > MOST_ATTEMPTS:
+            kept = ()
+        secret = await entrance.remember(
+            db,
+            {"provider": provider.name, "state": asked.state, "nonce": asked.nonce, "verifier": asked.verifier,
+             "kept": kept, **facts},
+        )  # fmt: skip
+    title = translate(T("To the provider"), page_language(request))
+    answer = shell.page(request, "to_provider.html", title=title, provider=provider, address=asked.address)
+    answer.set_cookie(
+        _attempt_cookie(entrance), secret, max_age=int(keep.ATTEMPT.total_seconds()), secure=entrance.secure,
+        httponly=True, samesite="lax",
+    )  # fmt: skip
+    return answer
+
+
+def _attempt_cookie(entrance: Entrance) -> str:
+    return f"__Host-{ATTEMPT_COOKIE}" if entrance.secure else ATTEMPT_COOKIE
 
 
 def _show(

@@ -76,6 +76,11 @@ async def end_sessions_of(db: Connection, person: str, *, but: str = "") -> int:
     return (await db.execute("DELETE FROM session WHERE person = %s AND id <> %s", (person, but))).rowcount
 
 
+async def end_sessions_at(db: Connection, issuer: str, person: str, *, but: str) -> None:
+    """End the sessions that a person opened by a provider, but the one with the id ``but``."""
+    await db.execute("DELETE FROM session WHERE issuer = %s AND person = %s AND id <> %s", (issuer, person, but))
+
+
 async def end_provider_sessions(db: Connection, issuer: str, *, sid: str | None, subject: str | None) -> int:
     """End the sessions that rest on a provider's session, or on any of its sessions of a subject."""
     done = await db.execute(
