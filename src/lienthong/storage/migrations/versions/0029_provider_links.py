@@ -1,6 +1,6 @@
 """People end the link of their account with an identity provider themselves.
 
-Revision ID: 0030_provider_links
+Revision ID: 0029_provider_links
 Revises: 0028_event_push
 """
 
@@ -8,7 +8,7 @@ from alembic import op
 
 from lienthong.storage.migrations.grants import grant
 
-revision = "0030_provider_links"
+revision = "0029_provider_links"
 down_revision = "0028_event_push"
 
 
