@@ -178,3 +178,21 @@ async def test_who_has_a_passkey_does_not_link_without_it(real: Real):
     assert refused.status_code == 422
     assert "Bạn có khóa truy cập nhưng đã đăng nhập mà không dùng khóa đó." in refused.text
     assert await _linked(small, issuer) is None
+
+
+async def test_a_provider_that_vouches_with_one_factor_is_followed_by_the_passkey(real: Real):
+    small, _, issuer = real
+    hoa = await _person(small, "hoa")
+    async with reading(small.pool) as db:
+        await queries.link_provider(db, issuer, "binh", hoa.id)  # vouched for with one factor
+    plain, asked = small.browser(), small.browser()
+    assert (await plain.get(await _callback(plain, as_="binh", page="/login/staff"))).status_code == 303
+    assert (await plain.get("/v1/me", headers={"Accept": "application/json"})).json()["assurance"] == 1
+    async with reading(small.pool) as db:
+        await queries.insert_passkey(db, Passkey(b"k" * 16, hoa.id, b"k", 0, "máy", NOW))
+
+    step = await asked.get(await _callback(asked, as_="binh", page="/login/staff"))
+
+    assert step.status_code == 200
+    assert 'data-passkey="get"' in step.text
+    assert small.entrance.cookie not in asked.cookies, "the provider alone opens nothing any more"

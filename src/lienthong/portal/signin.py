@@ -26,7 +26,7 @@ from lienthong.identity.arrive import person_from_provider
 from lienthong.identity.entrance import Entrance
 from lienthong.identity.http import actor_of
 from lienthong.identity.linking import link
-from lienthong.identity.models import Assurance, Person
+from lienthong.identity.models import Assurance, Passkey, Person
 from lienthong.identity.numbers import note_number
 from lienthong.identity.persons import linked_person, use_first_link
 from lienthong.identity.provider import Provider, ProviderRefused
@@ -138,11 +138,7 @@ class Doors:
                 if not keys or not self._entrance.relying_party:
                     secret = await self._admitted(db, request, person, Assurance.ONE_FACTOR, "password")
                     return self._enter(request, form, secret)
-                options = passkeys.options_to_sign_in(self._entrance, self._entrance.now(), keys)
-                return self._page(
-                    request, "passkey_step.html", T("Now your passkey"), form=form, options=options,
-                    step=self._step(person), next=self._next(request, form), kept=_carried(form),
-                )  # fmt: skip
+                return self._passkey_step(request, form, person, keys, self._next(request, form), _carried(form))
         raise failed
 
     async def passkey(self, request: Request) -> Response:
@@ -153,10 +149,11 @@ class Doors:
             return self._entry(request, form, staff=True, status=422)
         now = self._entrance.now()
         try:
-            after = self._stepped(form.said("step"), now)
+            step = self._stepped(form.said("step"), now)
+            after = step.pop("person", None)
             async with reading(self._entrance.pool) as db:
                 person = await passkeys.check(db, self._entrance, form.said("answer"), after_password=after, now=now)
-                secret = await self._admitted(db, request, person, Assurance.TWO_FACTORS, "passkey")
+                secret = await self._admitted(db, request, person, Assurance.TWO_FACTORS, "passkey", **step)
         except passkeys.PasskeyRefused as refused:
             form.fault("", refused.message)
             return self._entry(request, form, staff=True, status=refused.status)
@@ -215,10 +212,17 @@ class Doors:
             person = await person_from_provider(db, provider, told, self._entrance.now())
             if person.member is None:
                 await note_number(db, self._entrance.key, person.id, told.number)
+            carried = tuple((name, value) for name, value in kept["kept"])
+            keys = await queries.passkeys_of(db, person.id) if told.assurance < Assurance.TWO_FACTORS else []
+            if keys and self._entrance.relying_party:  # as after a password: one factor alone opens less than it did
+                rests = {"issuer": provider.issuer, "sid": told.sid}
+                answer = self._passkey_step(request, Form(), person, keys, own_address(kept["next"]), carried, rests)
+                self._forget_attempt(answer)
+                return answer
             secret = await self._admitted(
                 db, request, person, told.assurance, provider.name, issuer=provider.issuer, sid=told.sid
             )
-        answer = self._lead(request, secret, kept["next"], tuple((name, value) for name, value in kept["kept"]))
+        answer = self._lead(request, secret, kept["next"], carried)
         self._forget_attempt(answer)
         return answer
 
@@ -269,21 +273,31 @@ class Doors:
         told = own_address(form.said("next") or request.query_params.get("next", ""))
         return told if told != "/" else f"{prefix_of(request)}/"
 
-    def _step(self, person: Person) -> str:
-        told = json.dumps({"person": person.id, "at": self._entrance.now().timestamp()}).encode()
-        return urlsafe_b64encode(self._entrance.seal().encrypt(told, b"step")).decode()
+    def _passkey_step(
+        self, request: Request, form: Form, person: Person, keys: list[Passkey], there: str,
+        kept: Sequence[tuple[str, str]], rests: Mapping[str, str | None] | None = None,
+    ) -> Response:  # fmt: skip
+        """The page that asks for a passkey after the first factor; ``rests``: the provider's session it came from."""
+        now = self._entrance.now()
+        told = {"person": person.id, "at": now.timestamp(), **(rests or {})}
+        step = urlsafe_b64encode(self._entrance.seal().encrypt(json.dumps(told).encode(), b"step")).decode()
+        options = passkeys.options_to_sign_in(self._entrance, now, keys)
+        return self._page(
+            request, "passkey_step.html", T("Now your passkey"), form=form, options=options, step=step, next=there,
+            kept=kept,
+        )  # fmt: skip
 
-    def _stepped(self, step: str, now: datetime) -> str | None:
-        """The person whose password was right before; None when the passkey stands alone."""
+    def _stepped(self, step: str, now: datetime) -> dict[str, Any]:
+        """The person of the first factor, and the provider's session if one vouched; {} for a passkey alone."""
         if not step:
-            return None
+            return {}
         try:
-            told = json.loads(self._entrance.seal().decrypt(urlsafe_b64decode(step), b"step"))
+            told: dict[str, Any] = json.loads(self._entrance.seal().decrypt(urlsafe_b64decode(step), b"step"))
         except (SealBroken, ValueError) as wrong:
             raise passkeys.refused() from wrong
-        if now.timestamp() - told["at"] > keep.ATTEMPT.total_seconds():
+        if now.timestamp() - told.pop("at") > keep.ATTEMPT.total_seconds():
             raise passkeys.refused()
-        return str(told["person"])
+        return told
 
 
 async def to_provider(
