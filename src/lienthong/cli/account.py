@@ -16,9 +16,19 @@ from lienthong.config import Settings
 from lienthong.i18n import T
 from lienthong.identity import queries
 from lienthong.identity.approvals import Approvals
+from lienthong.identity.audit import put_down
+from lienthong.identity.linking import LinkTaken
 from lienthong.identity.models import Person, Role
 from lienthong.identity.passwords import encoded, made_up
-from lienthong.identity.persons import NoSuchPerson, add_person, close_account, make_first_link, person_of, take_role
+from lienthong.identity.persons import (
+    NoSuchPerson,
+    add_person,
+    close_account,
+    login_key,
+    make_first_link,
+    person_of,
+    take_role,
+)
 from lienthong.identity.roles import give_by_command, giving_roles
 from lienthong.node.supervise import read_dsns
 from lienthong.storage.pool import connect
@@ -45,14 +55,20 @@ def add(
     lienthong account add "Trần Thị Hoa" --login hoa --role operator
     """
     settings = settings_for(None, config)
+    issuer = _issuer(settings, provider, subject)
 
     async def deed(db: Any, now: datetime) -> None:  # Any: passed on
         person = await add_person(db, name, login, member or settings.members[0], by=None, now=now)
         for each in role or ():
             await _give(db, settings, await person_of(db, person.id, person.member), each, now)
-        issuer = next((each.issuer for each in settings.identity_providers if each.name == provider), None)
         if issuer and subject:
-            await queries.link_provider(db, issuer, subject, person.id)
+            if not await queries.link_provider(db, issuer, subject, person.id):
+                raise LinkTaken(
+                    T("The provider knows somebody else here under this subject; nobody was added."),
+                    mend=T("See: lienthong account list"),
+                )
+            facts = {"provider": provider or ""}
+            await put_down(db, None, "provider.linked", person.id, facts, now=now, member=person.member)
         elif password:
             first = made_up()
             await queries.put_password(db, person.id, await encoded(first), now)
@@ -133,6 +149,15 @@ def link(
         if forget_passkeys:
             for key in await queries.passkeys_of(db, person.id):
                 await queries.remove_passkey(db, person.id, key.id)
+                await put_down(
+                    db,
+                    None,
+                    "passkey.removed",
+                    person.id,
+                    {"passkey": key.id.hex()[:16]},
+                    now=now,
+                    member=person.member,
+                )
         await _print_link(db, settings, person, now)
 
     _do(settings, deed)
@@ -182,8 +207,18 @@ async def _print_link(db: Any, settings: Settings, person: Person, now: datetime
     say(T("One-time link, shown this once, good for two days: {address}"), address=address)
 
 
+def _issuer(settings: Settings, provider: str | None, subject: str | None) -> str | None:
+    """The issuer of the provider named; raises BadParameter for an unknown one, or for half of the two words."""
+    if provider is None and subject is None:
+        return None
+    issuer = next((each.issuer for each in settings.identity_providers if each.name == provider), None)
+    if issuer is None or not subject:
+        raise typer.BadParameter("--provider names one of identity_providers in the settings, and goes with --subject")
+    return issuer
+
+
 async def _person(db: Any, login: str) -> Person:  # Any: passed on
-    from_login = await queries.person_by_login(db, login.strip().lower())
+    from_login = await queries.person_by_login(db, login_key(login))
     if from_login is None or from_login.state != "active":
         raise NoSuchPerson(T("Nobody signs in as that here."), mend=T("See: lienthong account list"))
     return from_login
