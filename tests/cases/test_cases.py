@@ -172,6 +172,16 @@ async def test_a_paused_case_is_not_overdue_and_goes_on_with_what_was_left(db):
     assert resumed.paused_at is None
 
 
+async def test_who_is_asked_to_add_something_adds_it_while_the_clock_stands_still(db):
+    case = await a_case(db, "open-data-request", by=CITIZEN)
+    paused = await pause(db, by(OFFICER, case, reason="Chờ bổ sung"), NOW)
+
+    added = await answer(db, by(CITIZEN, paused, text="Xin gửi kèm"), NOW)
+
+    assert added.paused_at == paused.paused_at
+    assert [event.text for event in await queries.events_of(db, case.id)][-1] == "Xin gửi kèm"
+
+
 async def test_the_first_word_of_a_handler_stops_the_clock_of_the_answer_and_the_opener_s_does_not(db):
     case = await a_case(db, "rights-request", by=CITIZEN, matter="view")
 

@@ -109,6 +109,13 @@ async def test_the_clock_is_extended_once_or_paused_by_the_handler_alone(desk: D
     assert nowhere.status_code == 409
 
 
+async def test_the_opener_is_offered_to_add_what_the_pause_waits_for(desk: Desk) -> None:
+    assert (await desk.act(desk.officer, verb="pause", reason="Chờ bổ sung")).status_code == 303
+    assert 'value="answer"' in (await desk.opener.get(desk.path)).text
+    assert 'value="answer"' not in (await desk.officer.get(desk.path)).text
+    assert (await desk.act(desk.opener, verb="answer", text="Xin gửi kèm")).status_code == 303
+
+
 async def test_others_learn_nothing_not_even_that_there_is_a_case(desk: Desk) -> None:
     stranger, nobody = await desk.small.signed_in("la"), desk.small.browser()
     for path in (desk.path, "/cases/0123456789abcdef", "/cases/%2e%2e"):

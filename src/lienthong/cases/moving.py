@@ -98,11 +98,11 @@ async def move(db: Connection, deed: Deed, target: str, now: datetime) -> Case:
 
 
 async def answer(db: Connection, deed: Deed, now: datetime) -> Case:
-    """Add to the thread; the first word of a handler stops the clock of the first answer."""
+    """Add to the thread, the opener also while the clock stands still; a handler's first word stops the first clock."""
     case, _ = await _read(db, deed)
-    _running(case)
-    typed(deed.text, LONGEST_TEXT, needed=True)
     handles = deed.by is None or is_handler(case, deed.by)
+    _running(case if handles else replace(case, paused_at=None))
+    typed(deed.text, LONGEST_TEXT, needed=True)
     became = replace(case, answered_at=case.answered_at or (now if handles else None))
     return await _put(db, case, became, deed, "answered", now)
 
