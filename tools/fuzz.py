@@ -2,7 +2,7 @@
 
 The parsers and what is valid for each are those of tests/faults/test_bytes.py.  A parser may refuse with a Problem;
 what else it raises is printed with the bytes and ends the round with exit status 1.  Atheris lives with the foreign
-programs (.venv-clients): its folder is looked into last, so that everything else is what runs.
+programs (.venv-clients): their folder is looked into for it alone, since some of them bring a package called tests.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ FOREIGN = next((ROOT / ".venv-clients" / "lib").glob("python3*/site-packages"), 
 
 def fuzz_one(name: str, seconds: int) -> None:
     """Fuzz one parser in this process, which libFuzzer ends."""
-    sys.path += [str(ROOT), str(FOREIGN)]
+    sys.path.append(str(FOREIGN))
     import atheris  # type: ignore[import-not-found]  # of the other environment, and only to be imported in a child
 
+    sys.path[-1] = str(ROOT)
     # hypothesis, numpy and the like are of no interest: what is ours, and what reads bytes for us.
     with atheris.instrument_imports(include=["lienthong", "joserfc", "orjson", "httptools", "tuf"]):
         from lienthong.errors import Problem

@@ -21,7 +21,7 @@ from lienthong.identity.models import Person, Role
 from lienthong.node.casedesk import case_news
 from lienthong.portal.cases import case_pages
 from lienthong.portal.inbox import Inbox, inbox_pages
-from lienthong.portal.noticing import Ways, notice_pages
+from lienthong.portal.noticing import Ways, Wished, notice_deeds, notice_pages
 from lienthong.storage.pool import Pool, open_pool, reading
 from lienthong.storage.provision import DatabaseDsns
 from lienthong.trust.seal import Seal
@@ -194,6 +194,21 @@ async def test_an_address_gets_nothing_but_its_code_before_the_code_came_back(pe
     assert len(post.mails) == 1
     assert code_of(SECRET, people.officer.id, told.mail) in post.mails[0].get_content()
     assert "Xác nhận" in post.mails[0]["Subject"]
+
+
+async def test_no_way_is_taken_that_the_node_has_not(people: People):
+    choose_deed, _ = notice_deeds(people.pool, code_of_nobody, Ways(mail=False, webhook=False))
+    wish = Wished(which="all", language="vi", webhook="https://noi-nhan.vn/tin")
+
+    with pytest.raises(BadAddress, match="no notices to webhooks"):
+        await choose_deed.do(acting(people.officer), wish)
+    told = await choose_deed.do(acting(people.officer), Wished(which="all", language="vi", mail="hoa@h24.vn"))
+
+    assert told == {"by_mail": False, "by_webhook": False}
+
+
+def code_of_nobody(_person: str, _address: str) -> str:
+    return "000000"
 
 
 async def test_a_person_chooses_on_a_page_and_confirms_the_address_and_reads_news_until_the_case_is_opened(

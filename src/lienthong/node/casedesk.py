@@ -126,9 +126,14 @@ def case_news(pool: Pool) -> Offer:
     return offer
 
 
+def ways_of(local: Local) -> Ways:
+    """By which ways notices go out from this node."""
+    return Ways(mail=local.settings.mail is not None, webhook=False)
+
+
 def case_modules(local: Local) -> tuple[PageModule, ...]:
     """The pages about cases."""
-    ways = Ways(mail=local.settings.mail is not None, webhook=False)
+    ways = ways_of(local)
 
     def members() -> dict[str, Name]:
         try:

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from lienthong.directory.models import MemberId
 from lienthong.errors import Problem
 from lienthong.identity.entrance import Entrance
-from lienthong.node.casedesk import code_in
+from lienthong.node.casedesk import code_in, ways_of
 from lienthong.node.local import Local
 from lienthong.portal.accountdeeds import account_deeds, account_reads
 from lienthong.portal.agreedeeds import agreement_deeds, agreement_reads
@@ -57,7 +57,7 @@ def deeds_of(local: Local, desk: AgreementDesk, entrance: Entrance) -> tuple[Dee
     return (
         *agreement_deeds(desk),
         *case_deeds(local.pool, lambda member: _is_member(local, member)),
-        *notice_deeds(local.pool, code_in(local)),
+        *notice_deeds(local.pool, code_in(local), ways_of(local)),
         *feedback_deeds(local.pool, local.settings.members[0]),
         *person_deeds(entrance),
         *account_deeds(entrance),

@@ -69,13 +69,16 @@ def notice_pages(pool: Pool, code: Code, ways: Ways) -> Callable[[Shell], Pages]
     return join
 
 
-def notice_deeds(pool: Pool, code: Code) -> tuple[Deed[Any], ...]:
+def notice_deeds(pool: Pool, code: Code, ways: Ways) -> tuple[Deed[Any], ...]:
     """What the page does, for programs."""
 
     async def chosen(actor: Actor, wish: Wished) -> Facts:
+        if wish.webhook and not ways.webhook:
+            raise BadAddress(T("This node posts no notices to webhooks."), mend=T("Leave the webhook empty."))
+        mail = wish.mail if ways.mail else ""
         async with reading(pool) as db:
             return _facts(
-                await choose(db, actor, about=wish.which, language=wish.language, mail=wish.mail, webhook=wish.webhook,
+                await choose(db, actor, about=wish.which, language=wish.language, mail=mail, webhook=wish.webhook,
                              code=code, now=datetime.now(UTC))
             )  # fmt: skip
 
